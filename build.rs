@@ -1,1 +1,3 @@
+//! Compiles the protocols.
+
 fn main() {}
