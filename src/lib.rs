@@ -2,5 +2,7 @@
 #![allow(missing_docs)]
 
 pub mod base;
+pub mod http;
 pub mod identity;
+pub mod rpc;
 pub mod sys;

@@ -1,0 +1,23 @@
+//! The RPC faces: messages in, one verb of a room, messages out.
+//!
+//! Each service is a folder. Everything that a request can get wrong is checked where its message becomes a domain
+//! value; behind that line nothing is checked twice. [`status`] is the only table from failures to codes.
+
+pub mod status;
+
+use tonic::{Request, Status};
+
+use crate::identity::{Accounts, Caller, Defaults, User};
+
+/// Finds the account that a request acts as: the one it named, else the default.
+///
+/// # Errors
+/// `unauthenticated` when that account does not exist.
+pub fn caller<T>(request: &Request<T>, accounts: &Accounts, defaults: &Defaults) -> Result<User, Box<Status>> {
+    request
+        .extensions()
+        .get::<Caller>()
+        .unwrap_or(&Caller::Default)
+        .resolve(accounts, defaults)
+        .map_err(|error| Box::new(status::from_failure(&error)))
+}
