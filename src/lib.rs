@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 pub mod base;
+pub mod fs;
 pub mod http;
 pub mod identity;
 pub mod rpc;

@@ -2,3 +2,9 @@
 //!
 //! The only room where `unsafe` is allowed. No policy, no async, no global state: a function takes borrowed
 //! descriptors and plain values and returns owned ones or the error of the call.
+//!
+//! - [`creds`] the identity under which one thread touches files
+//! - [`xattr`] extended attributes of user space
+
+pub mod creds;
+pub mod xattr;
