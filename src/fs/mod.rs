@@ -4,20 +4,31 @@
 //! agent is configured so, gives the thread the identity of the user meanwhile.
 //!
 //! - [`access`] as whom files are touched
+//! - [`compose`] several files become one
 //! - [`entry`] what is told about one file
 //! - [`metadata`] the key-value pairs that clients hang on files
 //! - [`parents`] missing directories, owned by the user
+//! - [`read`] downloads, in large pieces
+//! - [`write`](mod@write) uploads, whole or not at all
+//! - [`version`] which version of a file is meant
 //! - [`error`] what can go wrong
 
 pub mod access;
+pub mod compose;
 pub mod entry;
 pub mod error;
 pub mod metadata;
 pub mod parents;
+pub mod read;
 #[cfg(test)]
 pub(crate) mod scratch;
+pub mod version;
+pub mod write;
 
 pub use access::{Access, Files};
 pub use entry::Entry;
 pub use error::FsError;
 pub use metadata::Metadata;
+pub use read::ReadError;
+pub use version::{Precondition, Version, Wanted};
+pub use write::{Order, Upload, WriteError};

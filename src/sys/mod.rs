@@ -4,7 +4,11 @@
 //! descriptors and plain values and returns owned ones or the error of the call.
 //!
 //! - [`creds`] the identity under which one thread touches files
+//! - [`file`] files without a name, reservations, copies
+//! - [`ready`] waiting for a descriptor without a thread
 //! - [`xattr`] extended attributes of user space
 
 pub mod creds;
+pub mod file;
+pub mod ready;
 pub mod xattr;
