@@ -4,5 +4,7 @@
 pub mod base;
 pub mod http;
 pub mod identity;
+pub mod process;
 pub mod rpc;
 pub mod sys;
+pub mod workload;
