@@ -1,1 +1,4 @@
-//! thawd
+//! thawd: the agent inside a sandbox VM.
+
+pub mod proto;
+pub mod wire;
