@@ -1,6 +1,7 @@
 //! The agent inside a sandbox VM.
 
 pub mod base;
+pub mod fs;
 pub mod http;
 pub mod identity;
 pub mod process;

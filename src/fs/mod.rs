@@ -1,0 +1,23 @@
+//! Files and directories of the guest, and who is told when they change.
+//!
+//! Every verb is plain blocking code over paths; [`Files::run`] carries it to tokio's blocking pool and, when the
+//! agent is configured so, gives the thread the identity of the user meanwhile.
+//!
+//! - [`access`] as whom files are touched
+//! - [`entry`] what is told about one file
+//! - [`metadata`] the key-value pairs that clients hang on files
+//! - [`parents`] missing directories, owned by the user
+//! - [`error`] what can go wrong
+
+pub mod access;
+pub mod entry;
+pub mod error;
+pub mod metadata;
+pub mod parents;
+#[cfg(test)]
+pub(crate) mod scratch;
+
+pub use access::{Access, Files};
+pub use entry::Entry;
+pub use error::FsError;
+pub use metadata::Metadata;
