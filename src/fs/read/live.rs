@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use nix::libc;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::ReadError;
 use crate::fs::FsError;
-use crate::sys::{file, ready};
+use crate::sys::{file, poll};
 
 /// Bytes of a piece: what a pipe holds.
 const PIECE: usize = 64 * 1024;
@@ -40,16 +41,15 @@ impl Live {
     /// # Errors
     /// When the descriptor cannot be registered.
     pub fn new(start: Bytes, file: File, path: PathBuf) -> Result<Self, ReadError> {
-        let regular = file.metadata().is_ok_and(|found| found.is_file());
-        let state = if regular {
-            // Files of /proc that can be polled tell about changes, not about content.
-            State::Ready(file)
-        } else {
-            match ready::register(file) {
-                Ok(awaited) => State::Awaited(awaited),
-                Err((file, error)) if error.raw_os_error() == Some(libc::EPERM) => State::Ready(file),
-                Err((_, error)) => return Err(FsError::io("read", &path)(error).into()),
-            }
+        // Files of /proc that can be polled tell about changes, not about content.
+        let registered = match file.metadata() {
+            Ok(found) if found.is_file() => Err(io::Error::from_raw_os_error(libc::EPERM)),
+            _ => file.try_clone().and_then(|file| poll::register(file, Interest::READABLE)),
+        };
+        let state = match registered {
+            Ok(awaited) => State::Awaited(awaited),
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => State::Ready(file),
+            Err(error) => return Err(FsError::io("read", &path)(error).into()),
         };
         Ok(Self { path, start, state })
     }

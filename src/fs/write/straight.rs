@@ -5,11 +5,12 @@ use std::io::{self, Write as _};
 
 use bytes::Bytes;
 use nix::libc;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::hop;
 use crate::fs::FsError;
-use crate::sys::{file, ready};
+use crate::sys::{file, poll};
 
 /// Writes without ever holding a thread of the pool while the other side does not read.
 #[derive(Debug)]
@@ -23,10 +24,10 @@ pub(super) enum Straight {
 impl Straight {
     /// Takes over a file that was opened with O_NONBLOCK.
     pub(super) fn new(file: File) -> io::Result<Self> {
-        match ready::register(file) {
+        match poll::register(file.try_clone()?, Interest::WRITABLE) {
             Ok(awaited) => Ok(Self::Awaited(awaited)),
-            Err((file, error)) if error.raw_os_error() == Some(libc::EPERM) => Ok(Self::Ready(file)),
-            Err((_, error)) => Err(error),
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(Self::Ready(file)),
+            Err(error) => Err(error),
         }
     }
 
