@@ -3,8 +3,18 @@
 //! The only room where `unsafe` is allowed. No policy, no async, no global state: a function takes borrowed
 //! descriptors and plain values and returns owned ones or the error of the call.
 //!
-//! - [`creds`] the identity under which one thread touches files
-//! - [`xattr`] extended attributes of user space
+//! - [`spawn`] starting a program (over `clone`), [`wait`] how it ended, [`pty`] its terminal
+//! - [`fd`] pipes and descriptors, [`poll`] registering them with the runtime
+//! - [`creds`] the identity under which one thread touches files, [`xattr`] extended attributes of user space
+//! - [`memory`] how much there is, [`clock`] what time it is
 
+pub mod clock;
+mod clone;
 pub mod creds;
+pub mod fd;
+pub mod memory;
+pub mod poll;
+pub mod pty;
+pub mod spawn;
+pub mod wait;
 pub mod xattr;

@@ -1,0 +1,40 @@
+//! Running programs: started, fed, followed, signalled, and never lost sight of before they end.
+//!
+//! # Theory of operation
+//! [`Table::start`] forks the program ([`crate::sys::spawn`]) and hands it to one task of its own (`task`). That
+//! task is the only one that waits for the program; everybody else holds a [`Handle`].
+//!
+//! ```text
+//! stdout ─ reader ─┐                  ┌─ Subscription (cursor) ─ client
+//! stderr ─ reader ─┼─ Log (one ring) ─┼─ Subscription (cursor) ─ client
+//! (pty)  ─ reader ─┘                  └─ …
+//! pidfd  ─ task ──── finish(exit) ────▲
+//! ```
+//!
+//! *The end comes from the pidfd, never from the end of a pipe*: a background child that holds stdout delays
+//! nothing. When the program has ended, each reader first takes what was in its pipe at that moment, then waits for
+//! a short quiet, and only then the end is written behind the last byte ([`output::Log::finish`]). Later output of
+//! descendants still goes into the ring, so that they are never killed by a closed pipe.
+//!
+//! *A reader of output never stops the program beyond the policy in [`output::Settings`]*: without readers the ring
+//! forgets its oldest bytes; with readers the program waits for the slowest one, for a bounded time, after which
+//! that one is cut off and told where it stood.
+
+mod error;
+mod exit;
+mod handle;
+mod input;
+pub mod output;
+mod reader;
+mod spec;
+mod table;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub use error::ProcessError;
+pub use exit::Exit;
+pub use handle::{Handle, Selector};
+pub use output::{Channel, Event, Subscription};
+pub use spec::{Command, Size, SpawnSpec, Stdio};
+pub use table::{Attached, Settings, Started, Table};

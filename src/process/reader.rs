@@ -1,0 +1,249 @@
+//! Takes what a program writes out of its pipe or terminal and into the log.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::output::{Channel, Log};
+use crate::sys::{fd, poll};
+
+/// Largest chunk of a pipe and of a terminal: what clients of envd are used to.
+const PIPE_CHUNK: usize = 32 << 10;
+const PTY_CHUNK: usize = 16 << 10;
+/// How long the first bytes of a split UTF-8 character wait for the rest.
+const SPLIT_CHARACTER: Duration = Duration::from_millis(20);
+/// Output of descendants within this quiet after the program's end still comes before the end.
+const QUIET: Duration = Duration::from_millis(100);
+/// And at most for this long in all.
+const QUIET_LIMIT: Duration = Duration::from_secs(2);
+/// Bytes taken at most without waiting when the program was killed: more than any pipe or terminal holds by default.
+const URGENT_BYTES: usize = 1 << 20;
+
+/// Says how a program's end came about, for the readers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It runs.
+    Running,
+    /// It ended by itself: descendants get a short time to say their last.
+    Quiet,
+    /// It was killed: what is there is taken, nothing is waited for.
+    Urgent,
+}
+
+/// Reads one descriptor to its end.
+pub(super) struct Reader {
+    file: AsyncFd<OwnedFd>,
+    channel: Channel,
+    log: Arc<Log>,
+    /// First bytes of a character whose rest has not come.
+    carry: Vec<u8>,
+}
+
+/// Tells what one burst of reads found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Burst {
+    /// This many bytes; more may be there.
+    Read(usize),
+    /// Nothing now.
+    Empty,
+    /// The end of the file, or a hung-up terminal.
+    End,
+}
+
+impl Reader {
+    pub(super) fn new(file: OwnedFd, channel: Channel, log: Arc<Log>) -> io::Result<Self> {
+        fd::set_nonblocking(file.as_fd())?;
+        Ok(Self { file: poll::register(file, Interest::READABLE)?, channel, log, carry: Vec::new() })
+    }
+
+    /// Reads until nobody can write any more. Drops `settled` when everything from before the program's end is in
+    /// the log, which is earlier than that when a descendant keeps the file open.
+    pub(super) async fn run(mut self, mut ending: watch::Receiver<Ending>, settled: oneshot::Sender<()>) {
+        let mut ended = self.while_running(&mut ending).await;
+        if !ended {
+            let urgent = *ending.borrow() == Ending::Urgent;
+            ended = self.settle(urgent).await;
+            self.flush().await;
+        }
+        drop(settled);
+        if !ended {
+            self.until_end().await;
+        }
+    }
+
+    /// Reads while the program runs; says whether the file ended. Only waiting is ever cancelled, never a push.
+    async fn while_running(&mut self, ending: &mut watch::Receiver<Ending>) -> bool {
+        loop {
+            let carrying = !self.carry.is_empty();
+            tokio::select! {
+                biased;
+                () = ended(ending) => return false,
+                _ = self.file.readable() => {}
+                () = tokio::time::sleep(SPLIT_CHARACTER), if carrying => {
+                    self.flush().await;
+                    continue;
+                }
+            }
+            if self.take(Readiness::Polled).await == Burst::End {
+                return true;
+            }
+        }
+    }
+
+    /// Takes what is in the pipe now; unless `urgent`, then waits for a quiet moment. Says whether the file ended.
+    async fn settle(&mut self, urgent: bool) -> bool {
+        let mut left = match self.channel {
+            // A terminal counts only what its line discipline has seen.
+            Channel::Pty => URGENT_BYTES,
+            Channel::Stdout | Channel::Stderr => fd::pending(self.file.as_fd()) + 1,
+        };
+        while left > 0 {
+            match self.take(Readiness::Unknown).await {
+                Burst::Read(count) => left = left.saturating_sub(count),
+                Burst::Empty => break,
+                Burst::End => return true,
+            }
+        }
+        let limit = Instant::now() + if urgent { Duration::ZERO } else { QUIET_LIMIT };
+        let mut quiet = limit.min(Instant::now() + QUIET);
+        while timeout_at(quiet, self.file.readable()).await.is_ok() && Instant::now() < limit {
+            match self.take(Readiness::Polled).await {
+                Burst::Read(_) => quiet = limit.min(Instant::now() + QUIET),
+                Burst::Empty => {}
+                Burst::End => return true,
+            }
+        }
+        false
+    }
+
+    async fn until_end(&mut self) {
+        loop {
+            let wait = if self.carry.is_empty() { Duration::MAX } else { SPLIT_CHARACTER };
+            let ready = timeout(wait, self.file.readable()).await.is_ok();
+            if !ready {
+                self.flush().await;
+            } else if self.take(Readiness::Polled).await == Burst::End {
+                return;
+            }
+        }
+    }
+
+    /// Reads a chunk without waiting and appends it to the log, waiting there as the log's policy says.
+    async fn take(&mut self, readiness: Readiness) -> Burst {
+        let mut chunk = Vec::with_capacity(self.limit());
+        chunk.append(&mut self.carry);
+        let carried = chunk.len();
+        let end = self.fill(&mut chunk, readiness);
+        let count = chunk.len() - carried;
+        if !end {
+            self.carry = chunk.split_off(chunk.len() - split_character(&chunk));
+        }
+        self.push(chunk).await;
+        match (end, count) {
+            (true, _) => Burst::End,
+            (false, 0) => Burst::Empty,
+            (false, count) => Burst::Read(count),
+        }
+    }
+
+    /// Reads until the chunk is full or nothing is left; says whether the file ended.
+    fn fill(&self, chunk: &mut Vec<u8>, readiness: Readiness) -> bool {
+        while chunk.len() < self.limit() {
+            let read = match readiness {
+                Readiness::Polled => self.file.try_io(Interest::READABLE, |file| read(file, chunk)),
+                Readiness::Unknown => read(self.file.get_ref(), chunk),
+            };
+            match read {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                // EIO: the other side of the terminal is closed (tty_ioctl, pty(7)).
+                Err(_) => return true,
+            }
+        }
+        false
+    }
+
+    async fn flush(&mut self) {
+        let carry = std::mem::take(&mut self.carry);
+        self.push(carry).await;
+    }
+
+    async fn push(&self, chunk: Vec<u8>) {
+        if chunk.is_empty() {
+            return;
+        }
+        // A small chunk must not keep a large buffer alive in the ring.
+        let bytes =
+            if chunk.len() * 2 < chunk.capacity() { Bytes::copy_from_slice(&chunk) } else { Bytes::from(chunk) };
+        self.log.push(self.channel, bytes).await;
+    }
+
+    fn limit(&self) -> usize {
+        if self.channel == Channel::Pty { PTY_CHUNK } else { PIPE_CHUNK }
+    }
+}
+
+/// Says whether the runtime has seen the file ready, and so has to be told when it is empty.
+#[derive(Clone, Copy, Debug)]
+enum Readiness {
+    Polled,
+    Unknown,
+}
+
+/// Waits for the program's end; the watch's own answer would hold its lock.
+async fn ended(ending: &mut watch::Receiver<Ending>) {
+    let _ = ending.wait_for(|ending| *ending != Ending::Running).await;
+}
+
+fn read(file: &OwnedFd, chunk: &mut Vec<u8>) -> io::Result<usize> {
+    Ok(rustix::io::read(file, spare_capacity(chunk))?)
+}
+
+/// Counts the bytes at the end that begin a UTF-8 character and do not finish it: 0 to 3.
+fn split_character(bytes: &[u8]) -> usize {
+    for back in 1..=bytes.len().min(3) {
+        let length = match bytes[bytes.len() - back] {
+            0x80..=0xBF => continue,
+            0xC2..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xF4 => 4,
+            _ => 0,
+        };
+        return if length > back { back } else { 0 };
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_unfinished_character_is_held_back() {
+        for (bytes, held) in [
+            (&b"abc"[..], 0),
+            ("aé".as_bytes(), 0),
+            (&"aé".as_bytes()[..2], 1),
+            (&"€".as_bytes()[..1], 1),
+            (&"€".as_bytes()[..2], 2),
+            (&"😀".as_bytes()[..3], 3),
+            ("😀".as_bytes(), 0),
+            (b"\xff", 0),
+            (b"\x80\x80\x80", 0),
+            (b"\xf0\x80\x80\x80\x80", 0),
+            (b"", 0),
+        ] {
+            assert_eq!(split_character(bytes), held, "{bytes:x?}");
+        }
+    }
+}

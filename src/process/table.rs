@@ -1,0 +1,298 @@
+//! The one map of programs: running by id and tag, ended for a while.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::input::Input;
+use super::output::{self, Channel, Log};
+use super::spec::{SpawnSpec, Stdio};
+use super::task::{Child, kill_all};
+use super::{Exit, Handle, ProcessError, Selector, Subscription};
+use crate::base::Tasks;
+use crate::sys::pty::Terminal;
+use crate::sys::spawn::{Image, spawn};
+use crate::sys::{fd, pty};
+use crate::workload::{Class, Workload};
+
+/// Ended programs that late readers can still ask for; the oldest goes first.
+const EXITS_KEPT: usize = 1024;
+/// Bytes of output that stay with each of the latest ended programs.
+const OUTPUT_KEPT: usize = 64 << 10;
+/// Ended programs that keep their output: 1 MiB in all.
+const OUTPUTS_KEPT: usize = 16;
+
+/// Says how programs are kept.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// Bounds of each program's output.
+    pub output: output::Settings,
+}
+
+/// Starts and finds programs; clones share the one map.
+#[derive(Clone, Debug)]
+pub struct Table {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    workload: Arc<Workload>,
+    tasks: Tasks,
+    map: Mutex<Map>,
+}
+
+#[derive(Debug, Default)]
+struct Map {
+    running: HashMap<u32, Arc<Handle>>,
+    /// Ids by tag, the latest last.
+    tags: HashMap<String, Vec<u32>>,
+    ended: VecDeque<Ended>,
+    closed: bool,
+}
+
+/// Remembers a program that has ended.
+#[derive(Debug)]
+struct Ended {
+    pid: u32,
+    tag: Option<String>,
+    log: Arc<Log>,
+}
+
+/// Holds a program that runs, and its output from the first byte.
+#[derive(Debug)]
+pub struct Started {
+    /// Process id.
+    pub pid: u32,
+    /// Everything that it writes.
+    pub output: Subscription,
+}
+
+/// Holds a program that was found, running or just ended, and its output from now or from where it was asked.
+#[derive(Debug)]
+pub struct Attached {
+    /// Process id.
+    pub pid: u32,
+    /// What it writes; the end comes at once when it has ended.
+    pub output: Subscription,
+}
+
+impl Table {
+    /// Makes an empty table.
+    #[must_use]
+    pub fn new(settings: Settings, workload: Arc<Workload>, tasks: Tasks) -> Self {
+        Self { inner: Arc::new(Inner { settings, workload, tasks, map: Mutex::default() }) }
+    }
+
+    /// Starts a program and returns when it runs, or is known not to. Giving up earlier leaves it running.
+    ///
+    /// A command that is not found is not an error: it "runs", says so on its stderr and ends with 127.
+    ///
+    /// # Errors
+    /// See [`ProcessError`]; nothing is left behind.
+    pub async fn start(&self, spec: SpawnSpec) -> Result<Started, ProcessError> {
+        let (told, outcome) = oneshot::channel();
+        let child = self.fork(spec)?;
+        self.inner.tasks.spawn(child.run(self.clone(), told));
+        outcome.await.unwrap_or(Err(ProcessError::ShuttingDown))
+    }
+
+    /// Finds a running program.
+    ///
+    /// # Errors
+    /// [`ProcessError::NoPid`], [`ProcessError::NoTag`].
+    pub fn find(&self, selector: &Selector) -> Result<Arc<Handle>, ProcessError> {
+        let map = self.lock();
+        let (pid, missing) = match selector {
+            Selector::Pid(pid) => (Some(*pid), ProcessError::NoPid(*pid)),
+            Selector::Tag(tag) => {
+                (map.tags.get(tag).and_then(|pids| pids.last().copied()), ProcessError::NoTag(tag.clone()))
+            }
+        };
+        pid.and_then(|pid| map.running.get(&pid)).cloned().ok_or(missing)
+    }
+
+    /// Follows a program that runs or has ended a while ago, from `offset` or from now.
+    ///
+    /// # Errors
+    /// As [`Table::find`].
+    pub fn attach(&self, selector: &Selector, offset: Option<u64>) -> Result<Attached, ProcessError> {
+        let missing = match self.find(selector) {
+            Ok(handle) => return Ok(Attached { pid: handle.pid, output: handle.subscribe(offset) }),
+            Err(missing) => missing,
+        };
+        let map = self.lock();
+        let found = map.ended.iter().rev().find(|ended| match selector {
+            Selector::Pid(pid) => ended.pid == *pid,
+            Selector::Tag(tag) => ended.tag.as_ref() == Some(tag),
+        });
+        found.map(|ended| Attached { pid: ended.pid, output: ended.log.subscribe(offset) }).ok_or(missing)
+    }
+
+    /// Lists the running programs, in the order of their ids.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<Handle>> {
+        let mut running: Vec<_> = self.lock().running.values().cloned().collect();
+        running.sort_unstable_by_key(|handle| handle.pid);
+        running
+    }
+
+    /// Refuses new programs and kills all that run, with their descendants.
+    pub fn shut_down(&self) {
+        let running = {
+            let mut map = self.lock();
+            map.closed = true;
+            map.running.values().cloned().collect::<Vec<_>>()
+        };
+        kill_all(&running);
+    }
+
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.inner.tasks
+    }
+
+    pub(super) fn register(&self, handle: &Arc<Handle>) {
+        let mut map = self.lock();
+        map.ended.retain(|ended| ended.pid != handle.pid && (ended.tag.is_none() || ended.tag != handle.tag));
+        if let Some(tag) = &handle.tag {
+            map.tags.entry(tag.clone()).or_default().push(handle.pid);
+        }
+        map.running.insert(handle.pid, Arc::clone(handle));
+    }
+
+    /// Moves a program from the running to the ended, in one step: a late reader finds it in one of both.
+    pub(super) fn retire(&self, handle: &Arc<Handle>, exit: Exit) {
+        let mut map = self.lock();
+        map.running.remove(&handle.pid);
+        if let Some(tag) = &handle.tag
+            && let Some(pids) = map.tags.get_mut(tag)
+        {
+            pids.retain(|&pid| pid != handle.pid);
+            if pids.is_empty() {
+                map.tags.remove(tag);
+            }
+        }
+        handle.log.finish(exit);
+        handle.log.fade(OUTPUT_KEPT);
+        map.ended.push_back(Ended { pid: handle.pid, tag: handle.tag.clone(), log: Arc::clone(&handle.log) });
+        if map.ended.len() > EXITS_KEPT {
+            map.ended.pop_front();
+        }
+        if let Some(older) = map.ended.len().checked_sub(OUTPUTS_KEPT + 1) {
+            map.ended[older].log.fade(0);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Map> {
+        self.inner.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens what the program needs, forks it, and closes its side of everything.
+    fn fork(&self, spec: SpawnSpec) -> Result<Child, ProcessError> {
+        if self.lock().closed {
+            return Err(ProcessError::ShuttingDown);
+        }
+        let strings = spec.strings()?;
+        let files = Files::open(&spec)?;
+        let class = match spec.stdio {
+            _ if spec.system => Class::System,
+            Stdio::Terminal(_) => Class::Pty,
+            Stdio::Pipes { .. } => Class::User,
+        };
+        let leaf = self.inner.workload.place(class);
+        let image = Image {
+            candidates: strings.candidates,
+            argv: strings.argv,
+            envp: strings.envp,
+            cwd: strings.cwd,
+            credentials: spec.credentials(),
+            stdio: files.theirs(),
+            terminal: files.terminal.is_some(),
+            cgroup: leaf.as_ref().map(crate::workload::Leaf::fd),
+        };
+        let spawned = spawn(&image);
+        drop(image);
+        let spawned = spawned.map_err(|source| {
+            leaf.as_ref().map(crate::workload::Leaf::remove);
+            ProcessError::Start { program: spec.command.program.clone(), source }
+        })?;
+        let (terminal, input, output) = files.ours();
+        let handle = Handle {
+            pid: spawned.pid,
+            command: spec.command,
+            tag: spec.tag,
+            log: Log::new(self.inner.settings.output),
+            input: Input::new(input, self.inner.tasks.clone()),
+            terminal,
+            pidfd: Arc::new(spawned.pidfd),
+            leaf: leaf.map(Arc::new),
+            workload: Arc::clone(&self.inner.workload),
+            killed: AtomicBool::new(false),
+        };
+        Ok(Child {
+            handle: Arc::new(handle),
+            failure: spawned.failure,
+            output,
+            cwd: spec.cwd,
+            user: spec.user.name,
+            timeout: spec.timeout,
+        })
+    }
+}
+
+/// Both sides of what a program reads and writes.
+struct Files {
+    terminal: Option<Terminal>,
+    /// Its stdin, stdout and stderr; one descriptor for all on a terminal.
+    theirs: Vec<OwnedFd>,
+    input: Option<OwnedFd>,
+    output: Vec<(Channel, OwnedFd)>,
+}
+
+impl Files {
+    fn open(spec: &SpawnSpec) -> Result<Self, ProcessError> {
+        match spec.stdio {
+            Stdio::Terminal(size) => {
+                let failed = |source| ProcessError::Terminal { program: spec.command.program.clone(), source };
+                let opened = pty::open_terminal(size.cols, size.rows, spec.user.uid).map_err(failed)?;
+                let input = fd::duplicate(opened.master.as_fd()).map_err(failed)?;
+                Ok(Self {
+                    terminal: Some(opened.terminal),
+                    theirs: vec![opened.slave],
+                    input: Some(input),
+                    output: vec![(Channel::Pty, opened.master)],
+                })
+            }
+            Stdio::Pipes { stdin } => {
+                Self::pipes(stdin).map_err(|source| ProcessError::Machine { verb: "open pipes", source })
+            }
+        }
+    }
+
+    fn pipes(stdin: bool) -> std::io::Result<Self> {
+        let (input_theirs, input) = fd::pipe()?;
+        let (stdout, stdout_theirs) = fd::pipe()?;
+        let (stderr, stderr_theirs) = fd::pipe()?;
+        Ok(Self {
+            terminal: None,
+            theirs: vec![input_theirs, stdout_theirs, stderr_theirs],
+            // A pipe whose other end is closed reads as empty, and needs no /dev/null in the image.
+            input: stdin.then_some(input),
+            output: vec![(Channel::Stdout, stdout), (Channel::Stderr, stderr)],
+        })
+    }
+
+    fn theirs(&self) -> [BorrowedFd<'_>; 3] {
+        let last = self.theirs.len() - 1;
+        [0, 1, 2].map(|index: usize| self.theirs[index.min(last)].as_fd())
+    }
+
+    /// Closes the program's side.
+    fn ours(self) -> (Option<Terminal>, Option<OwnedFd>, Vec<(Channel, OwnedFd)>) {
+        (self.terminal, self.input, self.output)
+    }
+}

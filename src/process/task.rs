@@ -1,0 +1,199 @@
+//! The one task that owns a child: from the fork to the removal of its cgroup.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{oneshot, watch};
+
+use super::ProcessError;
+use super::exit::Exit;
+use super::handle::Handle;
+use super::output::Channel;
+use super::reader::{Ending, Reader};
+use super::table::{Started, Table};
+use crate::sys::poll;
+use crate::sys::spawn::{FAILURE_BYTES, Stage, decode_failure};
+use crate::sys::wait::{self, Ended};
+use crate::workload::Leaf;
+
+/// Owns one child.
+pub(super) struct Child {
+    pub(super) handle: Arc<Handle>,
+    /// Tells whether the program could be executed.
+    pub(super) failure: OwnedFd,
+    /// Where to read its output: a terminal, or two pipes.
+    pub(super) output: Vec<(Channel, OwnedFd)>,
+    pub(super) cwd: PathBuf,
+    pub(super) user: String,
+    pub(super) timeout: Option<Duration>,
+}
+
+impl Child {
+    /// Follows the child to its end. `told` learns whether it started; that nobody listens changes nothing.
+    pub(super) async fn run(self, table: Table, told: oneshot::Sender<Result<Started, ProcessError>>) {
+        let handle = Arc::clone(&self.handle);
+        match self.start(&table).await {
+            Err(error) => {
+                // The child has ended or is about to: it reported a failure, or cannot be watched and is killed.
+                let _ = handle.kill();
+                wait_for_end(&handle.pidfd).await;
+                wait::reap(handle.pidfd.as_fd());
+                clean(handle.leaf.clone()).await;
+                let _ = told.send(Err(error));
+            }
+            Ok(running) => {
+                let output = handle.subscribe(Some(0));
+                table.register(&handle);
+                let _ = told.send(Ok(Started { pid: handle.pid, output }));
+                running.follow(handle, table).await;
+            }
+        }
+    }
+
+    async fn start(self, table: &Table) -> Result<Running, ProcessError> {
+        let watching = |source| ProcessError::Machine { verb: "watch the process", source };
+        let pidfd = poll::register(Arc::clone(&self.handle.pidfd), Interest::READABLE).map_err(watching)?;
+        let failure = outcome(self.failure).await.map_err(watching)?;
+        if let Some((stage, errno)) = failure {
+            let source = io::Error::from_raw_os_error(errno);
+            let message = explain(&self.handle, stage, source, self.cwd, self.user)?;
+            let channel = self.output.last().map_or(Channel::Stderr, |(channel, _)| *channel);
+            self.handle.log.push(channel, message).await;
+        }
+        let (ending, _) = watch::channel(Ending::Running);
+        let mut settled = Vec::new();
+        for (channel, file) in self.output {
+            let reader = Reader::new(file, channel, Arc::clone(&self.handle.log)).map_err(watching)?;
+            let (tell, wait) = oneshot::channel();
+            table.tasks().spawn(reader.run(ending.subscribe(), tell));
+            settled.push(wait);
+        }
+        Ok(Running { pidfd, ending, settled, timeout: self.timeout })
+    }
+}
+
+/// Follows a program that was started.
+struct Running {
+    pidfd: AsyncFd<Arc<OwnedFd>>,
+    ending: watch::Sender<Ending>,
+    settled: Vec<oneshot::Receiver<()>>,
+    timeout: Option<Duration>,
+}
+
+impl Running {
+    async fn follow(self, handle: Arc<Handle>, table: Table) {
+        if let Some(limit) = self.timeout
+            && tokio::time::timeout(limit, self.pidfd.readable()).await.is_err()
+            && let Err(error) = handle.kill()
+        {
+            tracing::warn!(pid = handle.pid, %error, "cannot kill at the deadline");
+        }
+        let ended = ended(&self.pidfd).await;
+        handle.input.close();
+        let killed = handle.killed.load(Ordering::Acquire);
+        self.ending.send_replace(if killed { Ending::Urgent } else { Ending::Quiet });
+        for settled in self.settled {
+            let _ = settled.await;
+        }
+        table.retire(&handle, Exit::new(ended));
+        wait::reap(handle.pidfd.as_fd());
+        drop(self.pidfd);
+        let leaf = handle.leaf.clone();
+        drop(handle);
+        clean(leaf).await;
+    }
+}
+
+/// Reads what the child reports between clone and exec.
+async fn outcome(failure: OwnedFd) -> io::Result<Option<(Stage, i32)>> {
+    crate::sys::fd::set_nonblocking(failure.as_fd())?;
+    let failure = poll::register(failure, Interest::READABLE)?;
+    let mut report = [0; FAILURE_BYTES];
+    let count = failure.async_io(Interest::READABLE, |file| Ok(rustix::io::read(file, &mut report)?)).await?;
+    Ok(decode_failure(&report[..count]))
+}
+
+/// Decides who is told of a failed start: the caller, or (a command that is not there) the reader of its stderr.
+fn explain(
+    handle: &Handle,
+    stage: Stage,
+    source: io::Error,
+    cwd: PathBuf,
+    user: String,
+) -> Result<Bytes, ProcessError> {
+    let program = handle.command.program.clone();
+    match stage {
+        Stage::Stdio => Err(ProcessError::Machine { verb: "set up stdio of the process", source }),
+        Stage::Credentials => Err(ProcessError::Switch { user, source }),
+        Stage::Folder if source.kind() == io::ErrorKind::NotFound => Err(ProcessError::NoFolder(cwd)),
+        Stage::Folder => Err(ProcessError::Folder { program, cwd, source }),
+        Stage::Exec => match source.raw_os_error() {
+            Some(nix::libc::E2BIG | nix::libc::ENOMEM | nix::libc::EAGAIN) => {
+                Err(ProcessError::Start { program, source })
+            }
+            errno => {
+                let why = errno.map_or("failed", |errno| nix::errno::Errno::from_raw(errno).desc());
+                let end = if handle.terminal.is_some() { "\r\n" } else { "\n" };
+                Ok(Bytes::from(format!("exec: '{program}': {why}{end}")))
+            }
+        },
+    }
+}
+
+async fn wait_for_end(pidfd: &Arc<OwnedFd>) {
+    if let Ok(pidfd) = poll::register(Arc::clone(pidfd), Interest::READABLE) {
+        let _ = pidfd.readable().await;
+    }
+}
+
+/// Waits for the end and tells how it came. The number of the process stays taken until it is reaped.
+async fn ended(pidfd: &AsyncFd<Arc<OwnedFd>>) -> Ended {
+    loop {
+        let ended = match pidfd.readable().await {
+            Ok(mut ready) => wait::ended(pidfd.get_ref().as_fd()).inspect(|_| ready.clear_ready()),
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok(Some(ended)) => return ended,
+            Ok(None) => {}
+            Err(error) => {
+                // Somebody else reaped our child (SIGCHLD ignored, a stray wait): its status is lost.
+                tracing::error!(%error, "the exit status of a process is lost");
+                return Ended::Code(-1);
+            }
+        }
+    }
+}
+
+/// Removes a cgroup once the last descendant has left it; wakes for that event only.
+async fn clean(leaf: Option<Arc<Leaf>>) {
+    let Some(leaf) = leaf else { return };
+    if leaf.remove().is_ok() {
+        return;
+    }
+    let Ok(events) = leaf.events().and_then(|file| poll::register(file, Interest::PRIORITY)) else { return };
+    while let Err(error) = leaf.remove() {
+        if error.kind() != io::ErrorKind::ResourceBusy {
+            tracing::warn!(%error, "cannot remove the cgroup of a process");
+            return;
+        }
+        let Ok(mut ready) = events.ready(Interest::PRIORITY).await else { return };
+        ready.clear_ready();
+    }
+}
+
+/// Kills every program that is left; for the end of the agent.
+pub(super) fn kill_all(handles: &[Arc<Handle>]) {
+    for handle in handles {
+        if let Err(error) = handle.kill() {
+            tracing::debug!(pid = handle.pid, %error, "cannot kill at shutdown");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The messages and services of the wire, generated from `proto/`.
+//!
+//! Servers and clients are tonic's, over [`crate::wire::Codec`]. Two messages
+//! have hand-written JSON, because they carry the bulk: see [`bulk`].
+
+mod bulk;
+mod timestamp;
+
+pub use timestamp::Timestamp;
+
+/// Every method of our services, for [`crate::wire::Methods`].
+pub static METHODS: &[crate::wire::Method] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));
+
+/// The encoded `google.protobuf.FileDescriptorSet` of `proto/`, for reflection.
+pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// Running programs: start, attach, feed, signal.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::too_many_lines)]
+pub mod process {
+    include!(concat!(env!("OUT_DIR"), "/process.rs"));
+    include!(concat!(env!("OUT_DIR"), "/process.serde.rs"));
+}
+
+/// Files, directories and watches.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::too_many_lines)]
+pub mod filesystem {
+    include!(concat!(env!("OUT_DIR"), "/filesystem.rs"));
+    include!(concat!(env!("OUT_DIR"), "/filesystem.serde.rs"));
+}

@@ -1,0 +1,110 @@
+//! The cgroup of one program.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+/// Holds one program's cgroup; the directory goes when it is empty and [`Leaf::remove`] is called.
+#[derive(Debug)]
+pub struct Leaf {
+    path: PathBuf,
+    fd: OwnedFd,
+}
+
+impl Leaf {
+    pub(super) fn make(path: PathBuf) -> io::Result<Self> {
+        fs::create_dir(&path)?;
+        match open(&path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
+            Ok(fd) => Ok(Self { path, fd }),
+            Err(error) => {
+                let _ = fs::remove_dir(&path);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Lends the directory, for a program to be born in.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Kills everything in it with one write (`cgroup.kill`, Linux 5.14), or one by one on older kernels.
+    ///
+    /// # Errors
+    /// What the file system said; an empty cgroup is no error.
+    pub fn kill(&self) -> io::Result<()> {
+        match fs::write(self.path.join("cgroup.kill"), "1") {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Forks can outrun one pass; a program that forks faster than this loop needs a newer kernel.
+                for _ in 0..100 {
+                    let members = self.members();
+                    if members.is_empty() {
+                        break;
+                    }
+                    for pid in members {
+                        super::tree::signal_pid(pid, nix::libc::SIGKILL);
+                    }
+                }
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Lists the processes in it and below.
+    #[must_use]
+    pub fn members(&self) -> Vec<u32> {
+        let mut members = Vec::new();
+        collect(&self.path, &mut members);
+        members
+    }
+
+    /// Opens the file that tells, by a priority event, when the last process has gone.
+    ///
+    /// # Errors
+    /// The error of the open.
+    pub fn events(&self) -> io::Result<fs::File> {
+        fs::File::open(self.path.join("cgroup.events"))
+    }
+
+    /// Removes the directory and the ones that its programs made below.
+    ///
+    /// # Errors
+    /// EBUSY while a process is left in it.
+    pub fn remove(&self) -> io::Result<()> {
+        match fs::remove_dir(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && self.members().is_empty() => {
+                remove_below(&self.path);
+                fs::remove_dir(&self.path)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+}
+
+fn collect(dir: &Path, members: &mut Vec<u32>) {
+    if let Ok(text) = fs::read_to_string(dir.join("cgroup.procs")) {
+        members.extend(text.lines().filter_map(|line| line.parse::<u32>().ok()));
+    }
+    for child in children(dir) {
+        collect(&child, members);
+    }
+}
+
+fn remove_below(dir: &Path) {
+    for child in children(dir) {
+        remove_below(&child);
+        let _ = fs::remove_dir(child);
+    }
+}
+
+fn children(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()).collect()
+}

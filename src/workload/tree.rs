@@ -1,0 +1,170 @@
+//! Where programs are placed, and how all of one program is found without cgroups.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::libc;
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+
+use super::{Leaf, limits};
+
+/// Says where programs are placed.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Mount point of cgroup v2; `None` places nothing.
+    pub root: Option<PathBuf>,
+}
+
+/// Sorts programs as hosts do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// On a terminal.
+    Pty,
+    /// Not on a terminal.
+    User,
+    /// Of the host: outside the frozen part, in the agent's own cgroup.
+    System,
+}
+
+/// Gives each program a place; clones are not needed, one value lives in an `Arc`.
+#[derive(Debug)]
+pub struct Workload {
+    root: Option<PathBuf>,
+    counter: AtomicU64,
+}
+
+impl Workload {
+    /// Makes the class cgroups. Where that is impossible (no cgroup v2, no right) programs run without a place.
+    #[must_use]
+    pub fn prepare(settings: &Settings) -> Self {
+        let root = settings.root.clone().filter(|root| match prepare(root) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(root = %root.display(), %error, "no cgroups: programs are not placed");
+                false
+            }
+        });
+        Self { root, counter: AtomicU64::new(0) }
+    }
+
+    /// Makes a place for one program; `None` where there are no cgroups or the program belongs to the host.
+    #[must_use]
+    pub fn place(&self, class: Class) -> Option<Leaf> {
+        let parent = match class {
+            Class::Pty => "ptys",
+            Class::User => "user",
+            Class::System => return None,
+        };
+        let number = self.counter.fetch_add(1, Ordering::Relaxed);
+        let name = format!("thawd-{}-{number}", std::process::id());
+        match Leaf::make(self.root.as_ref()?.join(parent).join(name)) {
+            Ok(leaf) => Some(leaf),
+            Err(error) => {
+                tracing::warn!(%error, "no cgroup for this program");
+                None
+            }
+        }
+    }
+}
+
+/// Sends a signal to a process by number; the caller knows that the number is not reused, or does not mind.
+pub(super) fn signal_pid(pid: u32, number: i32) {
+    let Ok(pid) = i32::try_from(pid) else { return };
+    if pid > 1 {
+        let _ =
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::try_from(number).ok());
+    }
+}
+
+impl Workload {
+    /// Lists the processes of a program but its leader: what is in its leaf, or in its session and below the leader.
+    ///
+    /// Without a leaf, a process that left the session *and* lost its parent escapes: only cgroups hold those.
+    #[must_use]
+    pub fn family(&self, leader: u32, leaf: Option<&Leaf>) -> Vec<u32> {
+        let mut family = leaf.map_or_else(|| relatives(leader), Leaf::members);
+        family.retain(|&pid| pid != leader);
+        family
+    }
+
+    /// Sends a signal to what [`Workload::family`] found; SIGKILL with a leaf is one atomic write that nothing escapes.
+    pub fn signal_family(&self, family: &[u32], leaf: Option<&Leaf>, number: i32) {
+        match leaf {
+            Some(leaf) if number == libc::SIGKILL => {
+                if let Err(error) = leaf.kill() {
+                    tracing::warn!(%error, "cgroup.kill failed");
+                }
+            }
+            _ => family.iter().for_each(|&pid| signal_pid(pid, number)),
+        }
+    }
+}
+
+fn prepare(root: &Path) -> io::Result<()> {
+    if statfs(root)?.filesystem_type() != CGROUP2_SUPER_MAGIC {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "not a cgroup v2 file system"));
+    }
+    let mem_total = crate::sys::memory::total().unwrap_or(0);
+    for class in ["ptys", "user", "socats"] {
+        let dir = root.join(class);
+        match fs::create_dir(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        limits::apply(&dir, class, mem_total)?;
+        sweep(&dir);
+    }
+    Ok(())
+}
+
+/// Removes the empty leaves of an agent that died.
+fn sweep(dir: &Path) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("thawd-") {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+/// Finds the leader, its session and group, and their descendants in `/proc`.
+fn relatives(leader: u32) -> Vec<u32> {
+    let table: Vec<Stat> = fs::read_dir("/proc")
+        .map(|entries| entries.flatten().filter_map(|entry| stat(&entry.path())).collect())
+        .unwrap_or_default();
+    let children = table.iter().fold(HashMap::<u32, Vec<u32>>::new(), |mut children, stat| {
+        children.entry(stat.parent).or_default().push(stat.pid);
+        children
+    });
+    let mut queue: Vec<u32> = table
+        .iter()
+        .filter(|stat| stat.pid == leader || stat.session == leader || stat.group == leader)
+        .map(|stat| stat.pid)
+        .collect();
+    let mut family = HashSet::new();
+    while let Some(pid) = queue.pop() {
+        if family.insert(pid) {
+            queue.extend(children.get(&pid).into_iter().flatten());
+        }
+    }
+    family.into_iter().collect()
+}
+
+struct Stat {
+    pid: u32,
+    parent: u32,
+    group: u32,
+    session: u32,
+}
+
+/// Parses `/proc/PID/stat` (proc_pid_stat(5)); the name in parentheses may hold anything.
+fn stat(dir: &Path) -> Option<Stat> {
+    let pid = dir.file_name()?.to_str()?.parse().ok()?;
+    let text = fs::read_to_string(dir.join("stat")).ok()?;
+    let mut fields = text.rsplit_once(") ")?.1.split(' ').skip(1).map(str::parse::<u32>);
+    let mut next = || fields.next()?.ok();
+    Some(Stat { pid, parent: next()?, group: next()?, session: next()? })
+}
