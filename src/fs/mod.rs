@@ -8,20 +8,28 @@
 //! - [`entry`] what is told about one file
 //! - [`metadata`] the key-value pairs that clients hang on files
 //! - [`parents`] missing directories, owned by the user
+//! - [`list`] what is in a directory
+//! - [`change`] making directories and moving
+//! - [`transfer`] moving to another filesystem
+//! - [`remove`] taking trees away
 //! - [`read`] downloads, in large pieces
 //! - [`write`](mod@write) uploads, whole or not at all
 //! - [`version`] which version of a file is meant
 //! - [`error`] what can go wrong
 
 pub mod access;
+pub mod change;
 pub mod compose;
 pub mod entry;
 pub mod error;
+pub mod list;
 pub mod metadata;
 pub mod parents;
 pub mod read;
+pub mod remove;
 #[cfg(test)]
 pub(crate) mod scratch;
+pub mod transfer;
 pub mod version;
 pub mod write;
 
