@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 
-use crate::support::{Server, Scratch, gunzip, noise, wait_until};
+use crate::support::{Scratch, Server, gunzip, noise, wait_until};
 
 const SDK: (&str, &str) = ("Accept-Encoding", "gzip, deflate");
 
@@ -73,7 +73,9 @@ fn names_round_trip_through_content_disposition() {
 fn gzip_is_sent_when_asked_alone_or_when_it_pays() {
     let (server, scratch) = (Server::open(), Scratch::new());
     let (text, random) = (b"the same words again and again\n".repeat(40_000), noise(1_240_000));
-    for (name, content, pays) in [("text", &text, true), ("random", &random, false), ("tiny", &text[..93].to_vec(), false)] {
+    for (name, content, pays) in
+        [("text", &text, true), ("random", &random, false), ("tiny", &text[..93].to_vec(), false)]
+    {
         let path = scratch.at(name);
         fs::write(&path, content).unwrap();
         for (accept, want) in [
@@ -125,7 +127,8 @@ fn ranges_are_cut_exactly() {
         assert_eq!((two.status, two.whole), (206, true));
         let boundary = two.header("content-type").strip_prefix("multipart/byteranges; boundary=").unwrap().to_owned();
         let part = |start: usize, end: usize| {
-            let head = format!("Content-Range: bytes {start}-{}/{size}\r\nContent-Type: application/octet-stream", end - 1);
+            let head =
+                format!("Content-Range: bytes {start}-{}/{size}\r\nContent-Type: application/octet-stream", end - 1);
             [format!("--{boundary}\r\n{head}\r\n\r\n").as_bytes(), &content[start..end], b"\r\n"].concat()
         };
         let want = [part(0, 3), part(size - 3, size), format!("--{boundary}--\r\n").into_bytes()].concat();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{Answer, Scratch, Server, escape, noise};
+use crate::support::{Answer, Scratch, Server, cut_off, escape, noise};
 
 const TYPE: (&str, &str) = ("Content-Type", "multipart/form-data; boundary=XYZ");
 
@@ -73,7 +73,7 @@ fn a_broken_form_changes_nothing() {
             let short = (whole.len() + 5).to_string();
             let mut cut = server.open_request("POST", "/files", &[TYPE, ("Content-Length", &short)]);
             std::io::Write::write_all(&mut cut, &whole).unwrap();
-            assert_eq!(Answer::read(cut, "POST").status, 400);
+            cut_off(cut);
         }
     }
     assert_eq!(scratch.names(), ["old"]);

@@ -114,9 +114,8 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Ends our side and reads until the server ends its own.
+    /// Reads until the server ends the connection.
     pub(crate) fn read(mut stream: TcpStream, method: &str) -> Self {
-        let _ = stream.shutdown(Shutdown::Write);
         let mut bytes = Vec::new();
         let ended = stream.read_to_end(&mut bytes);
         assert!(ended.is_ok() || !bytes.is_empty(), "no answer: {ended:?}");
@@ -160,6 +159,15 @@ impl Answer {
         assert_eq!(self.status, 200, "{}", self.text());
         self
     }
+}
+
+/// Ends our side in the middle of a request, and waits until the server has given up; it may still answer.
+#[track_caller]
+pub(crate) fn cut_off(mut stream: TcpStream) {
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&answer));
 }
 
 fn unchunk(mut raw: &[u8]) -> (Vec<u8>, bool, Vec<usize>) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use notify::event::{CreateKind, ModifyKind};
 use notify::{Event, EventKind, RecursiveMode, Watcher};
 
-use crate::support::{Answer, Scratch, Server, noise};
+use crate::support::{Scratch, Server, cut_off, noise};
 
 struct Watch {
     _watcher: notify::RecommendedWatcher,
@@ -67,7 +67,7 @@ fn laws(server: Server, dir: &Path) {
         let short = (size + 1).to_string();
         let mut cut = server.begin(&path, &[("Content-Length", &short)]);
         cut.write_all(&noise(size)).unwrap();
-        Answer::read(cut, "POST").refused(400);
+        cut_off(cut);
         assert_eq!(watch.seen(), Vec::<String>::new(), "cut off, {size} bytes");
     }
 }
@@ -83,6 +83,23 @@ fn the_same_holds_in_the_root_of_a_disk() {
     let server = Server::open();
     let scratch = Scratch::ext4(64, &[]);
     laws(server, scratch.path());
+}
+
+#[test]
+fn where_no_file_can_be_without_a_name_a_new_one_still_comes_whole_or_not_at_all() {
+    let (server, scratch) = (Server::open(), Scratch::tmpfs("size=64m"));
+    for size in [0, 10, 300_000, 2_000_000] {
+        let watch = Watch::on(scratch.path());
+        server.put(&scratch.at("f"), &[], &noise(size)).ok();
+        assert_eq!(watch.seen(), ["CREATE f", "CHMOD f", "WRITE f"], "new, {size} bytes");
+        let watch = Watch::on(scratch.path());
+        server.put(&scratch.at("f"), &[], &noise(size + 1)).ok();
+        assert_eq!(watch.seen(), ["WRITE f"], "overwritten, {size} bytes");
+        fs::remove_file(scratch.at("f")).unwrap();
+    }
+    let watch = Watch::on(scratch.path());
+    server.put(&scratch.at("f"), &[], &noise(70_000_000)).refused(507);
+    assert_eq!(watch.seen(), Vec::<String>::new());
 }
 
 #[test]

@@ -91,6 +91,14 @@ impl Spool {
         Ok(())
     }
 
+    /// Moves what is there to another file system, to leave its space to the target; says whether that changed a thing.
+    pub(super) fn make_room(&mut self) -> io::Result<bool> {
+        if !self.linkable {
+            return Ok(false);
+        }
+        self.flee(0).map(|()| true)
+    }
+
     /// Moves what is there to another file system.
     fn flee(&mut self, count: u64) -> io::Result<()> {
         let other = Self::open_elsewhere(&self.near)?;
@@ -128,7 +136,8 @@ impl Content {
                 let mut at = 0;
                 let mut chosen = Vec::with_capacity(parts.len());
                 for part in parts {
-                    let here = |limit: u64| usize::try_from(limit.saturating_sub(at)).unwrap_or(usize::MAX).min(part.len());
+                    let here =
+                        |limit: u64| usize::try_from(limit.saturating_sub(at)).unwrap_or(usize::MAX).min(part.len());
                     chosen.push(&part[here(start)..here(end)]);
                     at += part.len() as u64;
                 }

@@ -11,7 +11,9 @@ pub(super) fn inline(name: &str) -> String {
         value.push_str("*=utf-8''");
         for byte in name.bytes() {
             match byte {
-                b'!'..=b'~' if !matches!(byte, b'*' | b'\'' | b'%') && !is_special(byte) => value.push(char::from(byte)),
+                b'!'..=b'~' if !matches!(byte, b'*' | b'\'' | b'%') && !is_special(byte) => {
+                    value.push(char::from(byte))
+                }
                 _ => {
                     let _ = write!(value, "%{byte:02X}");
                 }
@@ -129,7 +131,9 @@ mod tests {
 
     #[test]
     fn every_name_round_trips() {
-        for name in ["a", "a b", "\"q\"", "back\\slash", "\\\"", "日本語", ".hidden", "semi;colon", "a=b", "%41", "it's*"] {
+        for name in
+            ["a", "a b", "\"q\"", "back\\slash", "\\\"", "日本語", ".hidden", "semi;colon", "a=b", "%41", "it's*"]
+        {
             let value = inline(name).replace("inline", "form-data");
             assert_eq!(parse(value.as_bytes()).filename.as_deref(), Some(name), "{value}");
         }

@@ -27,7 +27,12 @@ const SAMPLE: usize = 16 * 1024;
 const UNKNOWN: &str = "application/octet-stream";
 
 /// Answers with the content of a file.
-pub(super) async fn handle(State(shared): State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn handle(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let query = match Query::parse(uri.query()) {
         Ok(query) => query,
         Err(error) => return error.into_response(),
@@ -125,7 +130,8 @@ fn identity(opened: Opened, asked: &Asked, content_type: &str) -> Result<Respons
     };
     match selection {
         Selection::Whole => {
-            let head = versioned(&opened, StatusCode::OK, content_type, "").header(header::CONTENT_LENGTH, version.size);
+            let head =
+                versioned(&opened, StatusCode::OK, content_type, "").header(header::CONTENT_LENGTH, version.size);
             send(head, opened, asked, |start, size| {
                 let have = start.len() as u64;
                 vec![Stretch::Bytes(start.clone()), Stretch::File(have, size)]

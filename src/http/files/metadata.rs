@@ -57,7 +57,9 @@ mod tests {
         assert!(collect(&headers(&[(&key(246), b"v")])).is_ok());
         assert!(collect(&headers(&[(&key(1), &[b'v'; 4086])])).is_ok());
         let long = key(247);
-        for bad in [(&*long, &b"v"[..]), ("x-metadata-k", &[b'v'; 4087]), ("x-metadata-k", b"\xff"), ("x-metadata-k", b"\t")] {
+        for bad in
+            [(&*long, &b"v"[..]), ("x-metadata-k", &[b'v'; 4087]), ("x-metadata-k", b"\xff"), ("x-metadata-k", b"\t")]
+        {
             assert!(collect(&headers(&[bad])).is_err(), "{bad:?}");
         }
     }

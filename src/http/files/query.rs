@@ -35,7 +35,8 @@ pub(super) enum QueryError {
 
 impl IntoResponse for QueryError {
     fn into_response(self) -> Response {
-        let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+        let headers =
+            [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
         (StatusCode::BAD_REQUEST, headers, format!("{self}\n")).into_response()
     }
 }
@@ -47,6 +48,7 @@ impl Query {
         let mut expiration = None;
         for pair in raw.unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decoded = decode(name, value)?;
             let (name, slot) = match decode(name, name)?.as_ref() {
                 "path" => ("path", &mut query.path),
                 "username" => ("username", &mut query.username),
@@ -57,7 +59,7 @@ impl Query {
             if slot.is_some() {
                 return Err(QueryError::Repeated(name));
             }
-            *slot = Some(decode(name, value)?.into_owned());
+            *slot = Some(decoded.into_owned());
         }
         query.expiration = match expiration {
             Some(text) => Some(text.parse().map_err(|_| QueryError::Expiration)?),
@@ -100,7 +102,7 @@ mod tests {
     #[test]
     fn a_repeated_or_malformed_parameter_is_refused() {
         assert_eq!(Query::parse(Some("path=a&path=a")), Err(QueryError::Repeated("path")));
-        for bad in ["path=%", "path=%4", "path=%zz", "path=%ff", "path=ok&%zz=1"] {
+        for bad in ["path=%", "path=%4", "path=%zz", "path=%ff", "path=ok&%zz=1", "x=%zz"] {
             assert!(matches!(Query::parse(Some(bad)), Err(QueryError::Malformed(_))), "{bad}");
         }
         assert_eq!(Query::parse(Some("signature_expiration=soon")), Err(QueryError::Expiration));
