@@ -1,5 +1,10 @@
 //! The plain HTTP face: files, lifecycle, facts about the machine.
 //!
+//! - [`facts`] `/health`, `/metrics`, `/envs`
+//! - [`lifecycle`] `/init`
+//!
 //! [`status`] is the only table from failures to HTTP statuses.
 
+pub mod facts;
+pub mod lifecycle;
 pub mod status;

@@ -5,6 +5,7 @@
 //!
 //! - [`spawn`] starting a program (over `clone`), [`wait`] how it ended, [`pty`] its terminal
 //! - [`fd`] pipes and descriptors, [`poll`] registering them with the runtime
+//! - [`socket`] finding out that a peer is gone
 //! - [`creds`] the identity under which one thread touches files, [`xattr`] extended attributes of user space
 //! - [`memory`] how much there is, [`clock`] what time it is
 
@@ -15,6 +16,7 @@ pub mod fd;
 pub mod memory;
 pub mod poll;
 pub mod pty;
+pub mod socket;
 pub mod spawn;
 pub mod wait;
 pub mod xattr;

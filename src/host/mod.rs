@@ -1,0 +1,12 @@
+//! The guest as a whole: its variables, its load, its clock.
+//!
+//! - [`environment`] the variables that every program gets
+//! - [`metrics`] processors, memory and disk in numbers
+//! - [`clock`] bringing the wall clock back to the host's time
+
+pub mod clock;
+pub mod environment;
+pub mod metrics;
+
+pub use environment::Environment;
+pub use metrics::{Metrics, Sampler};
