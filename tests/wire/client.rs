@@ -169,7 +169,9 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync,
 {
-    let io = TokioIo::new(TcpStream::connect(server.addr).await.unwrap());
+    let socket = TcpStream::connect(server.addr).await.unwrap();
+    socket.set_nodelay(true).unwrap();
+    let io = TokioIo::new(socket);
     let authority = server.addr.to_string();
     let answer = async move {
         if h2 {

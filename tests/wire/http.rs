@@ -174,6 +174,19 @@ async fn an_early_answer_reaches_a_client_that_still_sends() {
 }
 
 #[tokio::test]
+async fn an_early_answer_reaches_a_client_that_still_sends_over_http_2() {
+    let server = Server::start().await;
+    for (path, content_type, status) in [
+        (STAT, "text/plain", 415),
+        ("/nope", "application/json", 404),
+    ] {
+        let body = Full::from(vec![b' '; LARGE]);
+        let answer = send(&server, true, post(content_type, path, &[], body)).await;
+        assert_eq!(answer.status(), status);
+    }
+}
+
+#[tokio::test]
 async fn a_size_that_is_promised_too_large_is_refused_before_it_is_sent() {
     let server = Server::start().await;
     let mut socket = TcpStream::connect(server.addr).await.unwrap();

@@ -68,6 +68,7 @@ impl Server {
         tokio::spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
+                socket.set_nodelay(true).unwrap();
                 let service = TowerToHyperService::new(rpc.clone());
                 tokio::spawn(async move {
                     let builder = auto::Builder::new(TokioExecutor::new());
