@@ -1,1 +1,3 @@
+//! thawd: the agent inside a sandbox VM.
+
 fn main() {}

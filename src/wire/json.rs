@@ -1,6 +1,6 @@
 //! Proto3 JSON where serde's defaults fall short: bytes and nulls.
 //!
-//! A message that is written by [`write`] may hand its bytes to
+//! A message that is written by [`write()`] may hand its bytes to
 //! `Serializer::serialize_bytes`: they go out as a base64 string in one pass,
 //! without a string in between and without a scan for escapes. That is for the
 //! messages that carry bulk data; other serializers know nothing of it.
@@ -80,7 +80,7 @@ impl serde_json::ser::Formatter for Proto3 {
     }
 }
 
-/// A bytes field on its way to [`write`].
+/// A bytes field on its way to [`write()`].
 #[derive(Clone, Copy, Debug)]
 pub struct ToBase64<'a>(pub &'a [u8]);
 
