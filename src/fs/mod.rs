@@ -7,15 +7,23 @@
 //! - [`entry`] what is told about one file
 //! - [`metadata`] the key-value pairs that clients hang on files
 //! - [`parents`] missing directories, owned by the user
+//! - [`list`] what is in a directory
+//! - [`change`] making directories and moving
+//! - [`transfer`] moving to another filesystem
+//! - [`remove`] taking trees away
 //! - [`error`] what can go wrong
 
 pub mod access;
+pub mod change;
 pub mod entry;
 pub mod error;
+pub mod list;
 pub mod metadata;
 pub mod parents;
+pub mod remove;
 #[cfg(test)]
 pub(crate) mod scratch;
+pub mod transfer;
 
 pub use access::{Access, Files};
 pub use entry::Entry;
