@@ -1,6 +1,8 @@
 //! The agent inside a sandbox VM.
 
+pub mod app;
 pub mod base;
+pub mod config;
 pub mod fs;
 pub mod host;
 pub mod http;
@@ -10,6 +12,7 @@ pub mod proto;
 pub mod rpc;
 pub mod server;
 pub mod sys;
+pub mod telemetry;
 pub mod wire;
 pub mod workload;
 
@@ -17,3 +20,5 @@ pub mod workload;
 pub const ENVD_VERSION: &str = "0.6.13";
 /// The version of this product.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit that this build was made from, or `unknown` outside a checkout.
+pub const COMMIT: &str = env!("THAWD_COMMIT");
