@@ -62,8 +62,8 @@ impl App {
             Arc::clone(&defaults),
             Arc::clone(&environment),
         );
-        let plain = http::facts::router(Arc::clone(&environment))
-            .merge(http::lifecycle::router(http::lifecycle::Shared {
+        let plain =
+            http::facts::router(Arc::clone(&environment)).merge(http::lifecycle::router(http::lifecycle::Shared {
                 gate: Arc::clone(&gate),
                 defaults: Arc::clone(&defaults),
                 environment,

@@ -166,7 +166,9 @@ mod tests {
 
     #[test]
     fn wrong_usage_is_refused() {
-        for line in [["-port", "x"].as_slice(), &["-nonsense"], &["stray"], &["--listen", "http://x"], &["-port", "70000"]] {
+        for line in
+            [["-port", "x"].as_slice(), &["-nonsense"], &["stray"], &["--listen", "http://x"], &["-port", "70000"]]
+        {
             assert!(parse(line).is_err(), "{line:?}");
         }
     }

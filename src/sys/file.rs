@@ -136,7 +136,9 @@ pub fn copy(from: &File, mut from_at: u64, to: &File, mut to_at: u64, length: u6
         match rustix::fs::copy_file_range(from, Some(&mut from_at), to, Some(&mut to_at), step) {
             Ok(0) => break,
             Ok(_) | Err(Errno::INTR) => {}
-            Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::FBIG | Errno::BADF)) => return Err(error.into()),
+            Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::FBIG | Errno::BADF)) => {
+                return Err(error.into());
+            }
             Err(_) => break,
         }
     }

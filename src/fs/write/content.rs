@@ -128,7 +128,8 @@ impl Content {
                 let mut at = 0;
                 let mut chosen = Vec::with_capacity(parts.len());
                 for part in parts {
-                    let here = |limit: u64| usize::try_from(limit.saturating_sub(at)).unwrap_or(usize::MAX).min(part.len());
+                    let here =
+                        |limit: u64| usize::try_from(limit.saturating_sub(at)).unwrap_or(usize::MAX).min(part.len());
                     chosen.push(&part[here(start)..here(end)]);
                     at += part.len() as u64;
                 }

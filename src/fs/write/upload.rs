@@ -117,7 +117,9 @@ impl Upload {
         let order = Arc::clone(&self.order);
         match hop(move || commit::begin(&order)).await?? {
             Begun::Spool(spool) => Ok(Sink::Spooled(spool)),
-            Begun::Straight(file) => Ok(Sink::Straight(Straight::new(file).map_err(|error| self.failed(error.into()))?)),
+            Begun::Straight(file) => {
+                Ok(Sink::Straight(Straight::new(file).map_err(|error| self.failed(error.into()))?))
+            }
         }
     }
 
