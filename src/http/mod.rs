@@ -1,8 +1,12 @@
 //! The plain HTTP face: files, lifecycle, facts about the machine.
 //!
+//! - [`facts`] `/health`, `/metrics`, `/envs`
 //! - [`files`] downloads, uploads, composition
+//! - [`lifecycle`] `/init`
 //!
 //! [`status`] is the only table from failures to HTTP statuses.
 
+pub mod facts;
 pub mod files;
+pub mod lifecycle;
 pub mod status;

@@ -4,8 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use super::input::Input;
 use super::output::{self, Channel, Log};
@@ -44,6 +46,8 @@ struct Inner {
     workload: Arc<Workload>,
     tasks: Tasks,
     map: Mutex<Map>,
+    /// Told each time a program has ended.
+    retired: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -85,7 +89,7 @@ impl Table {
     /// Makes an empty table.
     #[must_use]
     pub fn new(settings: Settings, workload: Arc<Workload>, tasks: Tasks) -> Self {
-        Self { inner: Arc::new(Inner { settings, workload, tasks, map: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { settings, workload, tasks, map: Mutex::default(), retired: Notify::new() }) }
     }
 
     /// Starts a program and returns when it runs, or is known not to. Giving up earlier leaves it running.
@@ -151,6 +155,18 @@ impl Table {
         kill_all(&running);
     }
 
+    /// Waits until no program runs, at most `limit`; says how many are left.
+    pub async fn emptied(&self, limit: Duration) -> usize {
+        let deadline = Instant::now() + limit;
+        loop {
+            let retired = self.inner.retired.notified();
+            let left = self.lock().running.len();
+            if left == 0 || timeout_at(deadline, retired).await.is_err() {
+                return left;
+            }
+        }
+    }
+
     pub(super) fn tasks(&self) -> &Tasks {
         &self.inner.tasks
     }
@@ -185,6 +201,8 @@ impl Table {
         if let Some(older) = map.ended.len().checked_sub(OUTPUTS_KEPT + 1) {
             map.ended[older].log.fade(0);
         }
+        drop(map);
+        self.inner.retired.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, Map> {

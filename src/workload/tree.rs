@@ -80,9 +80,9 @@ pub(super) fn signal_pid(pid: u32, number: i32) {
 }
 
 impl Workload {
-    /// Lists the processes of a program but its leader: what is in its leaf, or in its session and below the leader.
+    /// Lists the processes of a program but its leader: what is in its leaf, or what `/proc` shows to be related.
     ///
-    /// Without a leaf, a process that left the session *and* lost its parent escapes: only cgroups hold those.
+    /// Without a leaf, a process that leads a session of its own *and* lost its parent escapes: only cgroups hold those.
     #[must_use]
     pub fn family(&self, leader: u32, leaf: Option<&Leaf>) -> Vec<u32> {
         let mut family = leaf.map_or_else(|| relatives(leader), Leaf::members);
@@ -130,24 +130,19 @@ fn sweep(dir: &Path) {
     }
 }
 
-/// Finds the leader, its session and group, and their descendants in `/proc`.
+/// Finds in `/proc` the leader and, again and again, whose parent, group or session one of them is.
 fn relatives(leader: u32) -> Vec<u32> {
-    let table: Vec<Stat> = fs::read_dir("/proc")
-        .map(|entries| entries.flatten().filter_map(|entry| stat(&entry.path())).collect())
-        .unwrap_or_default();
-    let children = table.iter().fold(HashMap::<u32, Vec<u32>>::new(), |mut children, stat| {
-        children.entry(stat.parent).or_default().push(stat.pid);
-        children
-    });
-    let mut queue: Vec<u32> = table
-        .iter()
-        .filter(|stat| stat.pid == leader || stat.session == leader || stat.group == leader)
-        .map(|stat| stat.pid)
-        .collect();
+    let mut below = HashMap::<u32, Vec<u32>>::new();
+    for stat in fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| stat(&entry.path())) {
+        for above in [stat.parent, stat.group, stat.session] {
+            below.entry(above).or_default().push(stat.pid);
+        }
+    }
     let mut family = HashSet::new();
+    let mut queue = vec![leader];
     while let Some(pid) = queue.pop() {
         if family.insert(pid) {
-            queue.extend(children.get(&pid).into_iter().flatten());
+            queue.extend(below.get(&pid).into_iter().flatten());
         }
     }
     family.into_iter().collect()
