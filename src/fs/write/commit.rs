@@ -172,6 +172,9 @@ fn exclusive(order: &Order, path: &Path, content: &Content) -> Result<Linked, Wr
 }
 
 fn fill(order: &Order, path: &Path, file: &File, content: &Content) -> Result<(), WriteError> {
+    let own = std::os::unix::fs::fchown(file, Some(order.user.uid), Some(order.user.gid));
+    own.map_err(WriteError::io("own", path))?;
+    mark(order, path, file)?;
     let length = content.len();
     if length > 0 {
         match file::reserve(file, length) {
@@ -179,9 +182,6 @@ fn fill(order: &Order, path: &Path, file: &File, content: &Content) -> Result<()
             _ => {}
         }
     }
-    let own = std::os::unix::fs::fchown(file, Some(order.user.uid), Some(order.user.gid));
-    own.map_err(WriteError::io("own", path))?;
-    mark(order, path, file)?;
     content.write_range(file, 0, length).map_err(WriteError::io("write", path))?;
     file.set_len(length).map_err(WriteError::io("write", path))
 }
