@@ -251,3 +251,12 @@ async fn a_refusal_by_another_layer_speaks_the_callers_dialect() {
         assert_eq!(String::from_utf8_lossy(&bytes), body, "{content_type}");
     }
 }
+
+#[test]
+fn a_descriptor_set_gives_the_same_table_as_the_generated_one() {
+    let table = thawd::wire::Methods::from_descriptor_set(thawd::proto::DESCRIPTORS).unwrap();
+    for method in thawd::proto::METHODS {
+        assert_eq!(table.get(method.path()), Some(method));
+    }
+    assert_eq!(table.into_iter().count(), thawd::proto::METHODS.len());
+}
