@@ -26,8 +26,9 @@ pub(super) async fn answer(call: &Call, response: Response<Body>) -> Response<Bo
     strip(&mut parts.headers);
     let trailers = parts.extensions.remove::<Trailers>().unwrap_or_default();
     let (message, mut outcome) = collect(body).await;
-    outcome.metadata.extend(trailers.0.into_headers());
-    put_trailers(outcome.metadata, &mut parts.headers);
+    let mut metadata = trailers.0.into_headers();
+    metadata.extend(std::mem::take(&mut outcome.metadata));
+    put_trailers(metadata, &mut parts.headers);
     let message = match (outcome.error, message) {
         (None, Some(message)) => message,
         (error, _) => {
