@@ -9,6 +9,7 @@ use tower::Layer;
 
 use crate::base::Tasks;
 use crate::config::Config;
+use crate::fs::Files;
 use crate::host::{Environment, marker};
 use crate::identity::{Accounts, Defaults, Gate};
 use crate::process::Table;
@@ -55,6 +56,7 @@ impl App {
         let environment = Arc::new(Environment::new(marker::leave(config.in_sandbox)));
         let workload = Arc::new(Workload::prepare(&config.workload));
         let table = Table::new(config.process, workload, tasks.clone());
+        let files = Files::new(config.access, Arc::clone(&accounts));
 
         let process = rpc::process::Process::new(
             table.clone(),
@@ -62,11 +64,17 @@ impl App {
             Arc::clone(&defaults),
             Arc::clone(&environment),
         );
-        let plain =
-            http::facts::router(Arc::clone(&environment)).merge(http::lifecycle::router(http::lifecycle::Shared {
+        let plain = http::facts::router(Arc::clone(&environment))
+            .merge(http::lifecycle::router(http::lifecycle::Shared {
                 gate: Arc::clone(&gate),
                 defaults: Arc::clone(&defaults),
                 environment,
+            }))
+            .merge(http::files::router(http::files::Shared {
+                files,
+                accounts: Arc::clone(&accounts),
+                defaults,
+                gate: Arc::clone(&gate),
             }));
         let router = stack(plain, services(process).await, &SERVICES, gate, accounts);
         Ok(Self { listeners, router, server: config.server, table, tasks })

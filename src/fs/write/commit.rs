@@ -11,6 +11,7 @@ use nix::libc;
 use super::content::{Content, Spool};
 use super::error::is_full;
 use super::target::{self, Target};
+use super::turns::Turn;
 use super::{Order, WriteError, overwrite, place};
 use crate::fs::{FsError, metadata, parents};
 use crate::sys::file;
@@ -39,7 +40,11 @@ pub(super) fn commit(order: &Order, mut content: Content) -> Result<Committed, W
             Err(error) => Err(error),
             Ok(Target::Straight(file)) => return Ok(Committed::Straight(file, content)),
             Ok(Target::Regular(file, found)) => {
-                order.as_user(|| overwrite::overwrite(order, &file, &found, &content))?.map(|()| Linked::Done)
+                match order.as_user(|| overwrite::overwrite(order, &file, &found, &content))? {
+                    // It may fit once the spool is out of the way.
+                    Err(WriteError::NoSpace) if make_room(&mut content) => Ok(Linked::Raced),
+                    outcome => outcome.map(|()| Linked::Done),
+                }
             }
             Ok(Target::Missing(path)) => create(order, &path, &mut content, &mut made),
         };
@@ -59,8 +64,15 @@ pub(super) fn commit(order: &Order, mut content: Content) -> Result<Committed, W
 /// Says what came of an attempt.
 enum Linked {
     Done,
-    /// Somebody made or removed a name meanwhile: look again.
+    /// Something changed meanwhile, such as a name that somebody else made or removed: look again.
     Raced,
+}
+
+fn make_room(content: &mut Content) -> bool {
+    match content {
+        Content::Spool(spool) => spool.make_room().unwrap_or(false),
+        Content::Memory(_) => false,
+    }
 }
 
 fn create(order: &Order, path: &Path, content: &mut Content, made: &mut Vec<PathBuf>) -> Result<Linked, WriteError> {
@@ -70,7 +82,10 @@ fn create(order: &Order, path: &Path, content: &mut Content, made: &mut Vec<Path
     let dir = path.parent().unwrap_or(Path::new("/"));
     let missing = dir.ancestors().take_while(|dir| !dir.exists()).map(Path::to_owned);
     made.extend(missing);
-    order.as_user(|| parents::make_for(path, &order.user))??;
+    order.as_user(|| parents::make_for(path, &order.user))?.map_err(|error| match error {
+        FsError::Io { source, .. } if is_full(&source) => WriteError::making(path, &place::nearest(path))(source),
+        other => other.into(),
+    })?;
     let making = WriteError::making(path, dir);
     if let Content::Memory(parts) = content
         && let Some(mut spool) = match Spool::open_linkable(dir, &order.user) {
@@ -109,12 +124,15 @@ fn name(order: &Order, path: &Path, content: &Content) -> Result<Linked, WriteEr
 
 /// Lets watchers see WRITE: a truncation to the size that the file has, through its own name, raises IN_MODIFY.
 fn announce(linked: &File, path: &Path) {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
-    let again = OpenOptions::new().write(true).custom_flags(flags).open(path);
-    if let (Ok(again), Ok(linked)) = (again, linked.metadata())
-        && again.metadata().is_ok_and(|found| (found.dev(), found.ino()) == (linked.dev(), linked.ino()))
-        && let Err(error) = again.set_len(linked.len())
-    {
+    let announced = linked.metadata().and_then(|linked| {
+        // Since the link others may overwrite the file: nobody does while its size is read and set.
+        let _turn = Turn::take(&linked);
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+        let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
+        let found = file.metadata()?;
+        if (found.dev(), found.ino()) == (linked.dev(), linked.ino()) { file.set_len(found.len()) } else { Ok(()) }
+    });
+    if let Err(error) = announced {
         tracing::debug!(path = %path.display(), error = %error, "cannot announce a new file");
     }
 }
@@ -132,6 +150,7 @@ fn exclusive(order: &Order, path: &Path, content: &Content) -> Result<Linked, Wr
         Err(error) if matches!(error.raw_os_error(), Some(libc::EEXIST | libc::ENOENT)) => return Ok(Linked::Raced),
         Err(error) => return Err(WriteError::making(path, dir)(error)),
     };
+    let _turn = file.metadata().map(|made| Turn::take(&made));
     let filled = fill(order, path, &file, content);
     if filled.is_err()
         && let (Ok(made), Ok(there)) = (file.metadata(), fs::symlink_metadata(path))

@@ -91,6 +91,14 @@ impl Spool {
         Ok(())
     }
 
+    /// Moves what is there to another file system, to leave its space to the target; says whether that changed a thing.
+    pub(super) fn make_room(&mut self) -> io::Result<bool> {
+        if !self.linkable {
+            return Ok(false);
+        }
+        self.flee(0).map(|()| true)
+    }
+
     /// Moves what is there to another file system.
     fn flee(&mut self, count: u64) -> io::Result<()> {
         let other = Self::open_elsewhere(&self.near)?;

@@ -40,7 +40,8 @@ pub(super) fn unnamed(dir: &Path) -> io::Result<Option<File>> {
     {
         root = parent;
     }
-    let quiet = QUIET.iter().map(|name| root.join(name)).chain(subdirectory(root));
+    let any = std::iter::once_with(|| subdirectory(root)).flatten();
+    let quiet = QUIET.iter().map(|name| root.join(name)).chain(any);
     for place in quiet.filter(|place| *place != dir && is_on(place, home)) {
         match file::open_unnamed(&place) {
             Ok(file) => return Ok(Some(file)),
