@@ -162,7 +162,8 @@ fn unsafe_stands_in_sys_only_and_is_explained() {
     let mut breaches = Vec::new();
     for source in sources() {
         let lines: Vec<_> = source.text.lines().collect();
-        for (number, line) in source.code().filter(|(_, line)| line.contains("unsafe {") || line.contains("unsafe fn")) {
+        for (number, line) in source.code().filter(|(_, line)| line.contains("unsafe {") || line.contains("unsafe fn"))
+        {
             if source.room != "sys" {
                 breaches.push(at(&source, number, "outside sys"));
             }
