@@ -46,7 +46,10 @@ def start_daemon():
 
 @pytest.fixture(scope="session")
 def daemon(start_daemon):
-    return start_daemon()
+    """A daemon that was told its default user, as each host tells it."""
+    daemon = start_daemon()
+    assert daemon.init(defaultUser="user") == 204
+    return daemon
 
 
 @pytest.fixture(scope="session", params=FORMS)

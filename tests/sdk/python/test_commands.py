@@ -194,7 +194,7 @@ async def test_both_streams_at_full_speed_do_not_block_each_other(sbx):
 
 
 async def test_a_megabyte_of_multi_byte_text_arrives_whole(sbx, temp):
-    text = "".join(random.Random(1).choices("ažč漢字🎈\n", k=400_000))
+    text = "".join(random.Random(1).choices("ažč漢字🎈\n", k=500_000))
     assert len(text.encode()) > 1 << 20
     with open(f"{temp}/text", "w", encoding="utf-8") as file:
         file.write(text)

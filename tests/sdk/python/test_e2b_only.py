@@ -8,6 +8,7 @@ import random
 
 import pytest
 
+from support.wait import until
 from test_files import WAYS
 from test_pty import terminal  # noqa: F401, a fixture
 
@@ -20,14 +21,16 @@ async def test_a_character_split_between_two_writes_is_joined(sbx):
 
 
 async def test_closing_stdin_is_the_end_of_file_and_may_happen_twice(sbx):
-    running = await sbx.start("cat; exec sleep 100000", stdin=True)
+    told = []
+    running = await sbx.start("cat; echo .; exec sleep 100000", stdin=True, on_stdout=told.append)
     await sbx.commands.send_stdin(running.pid, "last words")
     await sbx.commands.close_stdin(running.pid)
     await sbx.commands.close_stdin(running.pid)
     with pytest.raises(sbx.error("any")):
         await sbx.commands.send_stdin(running.pid, "too late")
+    await until(lambda: "".join(told) == "last words.\n", lambda: f"the end of file after {told}")
     await running.kill()
-    assert (await running.outcome()).stdout == "last words"
+    await running.outcome()
 
 
 async def test_stdin_takes_bytes_that_are_no_text(sbx):

@@ -41,11 +41,11 @@ async def test_init_makes_a_repository(git, temp):
 
 async def test_status_follows_a_file_from_new_to_committed(git, repo):
     assert (await git.status(repo)).is_clean
-    pathlib.Path(repo, "new file").write_text("x")
+    pathlib.Path(repo, "new.txt").write_text("x")
     status = await git.status(repo)
     assert (status.current_branch, status.has_untracked, status.has_staged) == ("main", True, False)
-    assert [one.name for one in status.file_status] == ["new file"]
-    await git.add(repo, files=["new file"])
+    assert [one.name for one in status.file_status] == ["new.txt"]
+    await git.add(repo, files=["new.txt"])
     assert (await git.status(repo)).has_staged
     await git.commit(repo, "it's \"quoted\" 漢字", author_name="Grace", author_email="grace@example.org")
     assert (await git.status(repo)).is_clean

@@ -26,10 +26,6 @@ def call(url, method="GET", body=None, headers=None):
         return refused.code, refused.read()
 
 
-def init(url, **body):
-    return call(f"{url}/init", "POST", json.dumps(body).encode(), {"Content-Type": "application/json"})[0]
-
-
 def upload(url, content):
     """A multipart upload as a browser or curl sends it."""
     form = (
@@ -51,7 +47,7 @@ def expired(sbx, path, operation):
 def secured(start_daemon):
     """A daemon that was told its token as the host tells it."""
     daemon = start_daemon()
-    assert init(daemon.url, accessToken=TOKEN) == 204
+    assert daemon.init(accessToken=TOKEN, defaultUser="user") == 204
     return daemon
 
 
@@ -146,17 +142,18 @@ async def test_a_good_signature_for_what_is_missing_is_not_found(owner, temp):
 
 
 async def test_the_token_can_not_be_taken_over(secured, owner):
-    assert init(secured.url) == 401
-    assert init(secured.url, accessToken="0" * 64) == 401
-    assert init(secured.url, accessToken=TOKEN) == 204
+    assert secured.init() == 401
+    assert secured.init(accessToken="0" * 64) == 401
+    assert secured.init(accessToken=TOKEN) == 204
     assert (await owner.commands.run("echo in")).stdout == "in\n"
 
 
 async def test_init_sets_the_defaults_of_later_calls(client, start_daemon):
     daemon = start_daemon()
-    assert init(daemon.url, defaultUser="user", defaultWorkdir="/usr", envVars={"COLOR": "green"}) == 204
     sbx = Face(client, await client.sandbox(daemon.url))
+    assert (await sbx.commands.run("echo $(id -un) $(pwd) ${COLOR-none}")).stdout == "root /root none\n"
+    assert daemon.init(defaultUser="user", defaultWorkdir="/usr", envVars={"COLOR": "green"}) == 204
     assert (await sbx.commands.run("echo $(id -un) $(pwd) $COLOR")).stdout == "user /usr green\n"
     assert (await sbx.commands.run("id -un", user="root")).stdout == "root\n"
-    assert init(daemon.url, envVars={}) == 204
+    assert daemon.init(envVars={}) == 204
     assert (await sbx.commands.run("echo $(id -un) $(pwd) ${COLOR-none}")).stdout == "user /usr none\n"

@@ -270,13 +270,14 @@ laws('commands', ($) => {
   })
 
   law('closing stdin is the end of file and may happen twice', async () => {
-    const running = await $.sbx.commands.run(`cat; exec ${FOREVER}`, { background: true, stdin: true })
+    const running = await $.sbx.commands.run(`cat; echo .; exec ${FOREVER}`, { background: true, stdin: true })
     await $.sbx.commands.sendStdin(running.pid, 'last words')
     await $.sbx.commands.closeStdin(running.pid)
     await $.sbx.commands.closeStdin(running.pid)
     await $.refused($.sbx.commands.sendStdin(running.pid, 'too late'), 'any')
+    await until(() => running.stdout === 'last words.\n', () => `the end of file after ${running.stdout}`)
     await running.kill()
-    assert.equal((await $.told(running.wait())).stdout, 'last words')
+    await $.told(running.wait())
   })
 
   law('input for a command without stdin is an error', async () => {

@@ -22,11 +22,11 @@ laws('git', ($) => {
 
   law('status follows a file from new to committed', async () => {
     const repo = await repository()
-    writeFileSync(`${repo}/new file`, 'x')
+    writeFileSync(`${repo}/new.txt`, 'x')
     const fresh = await $.sbx.git.status(repo, own())
     assert.deepEqual([fresh.currentBranch, fresh.hasUntracked, fresh.hasStaged], ['main', true, false])
-    assert.deepEqual(fresh.fileStatus.map(({ name }) => name), ['new file'])
-    await $.sbx.git.add(repo, own({ files: ['new file'] }))
+    assert.deepEqual(fresh.fileStatus.map(({ name }) => name), ['new.txt'])
+    await $.sbx.git.add(repo, own({ files: ['new.txt'] }))
     assert.ok((await $.sbx.git.status(repo, own())).hasStaged)
     const author = { authorName: 'Grace', authorEmail: 'grace@example.org' }
     await $.sbx.git.commit(repo, 'it\'s "quoted" 漢字', own(author))

@@ -9,9 +9,6 @@ import { law, laws } from '../support/laws.mjs'
 
 const TOKEN = '3f'.repeat(32)
 
-/** What the host tells a daemon; the status of the answer. */
-const init = async ({ url }, body) => (await fetch(`${url}/init`, { method: 'POST', body: JSON.stringify(body) })).status
-
 /** An upload as a browser sends it; the status of the answer. */
 async function upload(url, content) {
   const body = new FormData()
@@ -32,7 +29,7 @@ laws('a token', ($) => {
 
   before(async () => {
     secured = await $.startDaemon()
-    assert.equal(await init(secured, { accessToken: TOKEN }), 204)
+    assert.equal(await secured.init({ accessToken: TOKEN, defaultUser: 'user' }), 204)
     owner = $.sdk.secured(secured.url, TOKEN)
   })
 

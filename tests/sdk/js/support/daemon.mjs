@@ -58,6 +58,11 @@ export class Daemon {
     }
   }
 
+  /** Tells it what a host tells it; the status of its answer. */
+  async init(body) {
+    return (await fetch(`${this.url}/init`, { method: 'POST', body: JSON.stringify(body) })).status
+  }
+
   /** Whether it lives, which it must at every moment. */
   running() {
     return this.#process.exitCode === null && this.#process.signalCode === null

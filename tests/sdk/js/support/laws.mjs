@@ -71,6 +71,7 @@ export function laws(title, define, where = () => true) {
     describe(`${sdk.name}: ${title}`, () => {
       before(async () => {
         $.daemon = await $.startDaemon()
+        assert.equal(await $.daemon.init({ defaultUser: 'user' }), 204)
         $.sbx = await sdk.sandbox($.daemon.url)
       })
       after(async () => {

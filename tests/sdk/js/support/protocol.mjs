@@ -12,8 +12,13 @@ const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, descript
 
 export const Process = registry.getService('process.Process')
 export const Filesystem = registry.getService('filesystem.Filesystem')
-export const FileType = registry.getEnum('filesystem.FileType').value
-export const EventType = registry.getEnum('filesystem.EventType').value
+export const FileType = numbers('filesystem.FileType')
+export const EventType = numbers('filesystem.EventType')
+
+/** The values of an enum by their names without its prefix. */
+function numbers(name) {
+  return Object.fromEntries(registry.getEnum(name).values.map(({ localName, number }) => [localName, number]))
+}
 
 /** Each way in which a client library may speak to the daemon: protocol, codec, HTTP version. */
 export const WIRES = {

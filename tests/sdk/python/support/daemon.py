@@ -1,5 +1,6 @@
 """One daemon of a suite: started on a free port, ready when /health says so, and its log kept for failures."""
 
+import json
 import os
 import shlex
 import signal
@@ -62,6 +63,17 @@ class Daemon:
                 self.stop()
                 raise RuntimeError(f"the daemon was not ready after {READY:g} s:\n{self.tail()}")
             time.sleep(0.02)
+
+    def init(self, **body):
+        """Tell it what a host tells it; the status of its answer."""
+        request = urllib.request.Request(
+            f"{self.url}/init", json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status
+        except urllib.error.HTTPError as refused:
+            return refused.code
 
     def running(self):
         """Whether it lives, which it must at every moment."""
