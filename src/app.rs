@@ -9,9 +9,11 @@ use tower::Layer;
 
 use crate::base::Tasks;
 use crate::config::Config;
+use crate::fs::Files;
 use crate::host::{Environment, marker};
 use crate::identity::{Accounts, Defaults, Gate};
 use crate::process::Table;
+use crate::proto::filesystem::filesystem_server::FilesystemServer;
 use crate::proto::process::process_server::ProcessServer;
 use crate::server::{BindError, Listener, bind, serve, stack::stack};
 use crate::workload::Workload;
@@ -55,6 +57,7 @@ impl App {
         let environment = Arc::new(Environment::new(marker::leave(config.in_sandbox)));
         let workload = Arc::new(Workload::prepare(&config.workload));
         let table = Table::new(config.process, workload, tasks.clone());
+        let files = Files::new(config.access, Arc::clone(&accounts));
 
         let process = rpc::process::Process::new(
             table.clone(),
@@ -62,13 +65,20 @@ impl App {
             Arc::clone(&defaults),
             Arc::clone(&environment),
         );
-        let plain =
-            http::facts::router(Arc::clone(&environment)).merge(http::lifecycle::router(http::lifecycle::Shared {
+        let filesystem = rpc::filesystem::Filesystem::new(files.clone(), Arc::clone(&accounts), Arc::clone(&defaults));
+        let plain = http::facts::router(Arc::clone(&environment))
+            .merge(http::lifecycle::router(http::lifecycle::Shared {
                 gate: Arc::clone(&gate),
                 defaults: Arc::clone(&defaults),
                 environment,
+            }))
+            .merge(http::files::router(http::files::Shared {
+                files,
+                accounts: Arc::clone(&accounts),
+                defaults,
+                gate: Arc::clone(&gate),
             }));
-        let router = stack(plain, services(process).await, &SERVICES, gate, accounts);
+        let router = stack(plain, services(process, filesystem).await, &SERVICES, gate, accounts);
         Ok(Self { listeners, router, server: config.server, table, tasks })
     }
 
@@ -91,13 +101,14 @@ impl App {
 }
 
 /// Puts the RPC services behind the wire.
-async fn services(process: rpc::process::Process) -> Router {
+async fn services(process: rpc::process::Process, filesystem: rpc::filesystem::Filesystem) -> Router {
     let process = ProcessServer::new(process).max_decoding_message_size(usize::MAX);
+    let filesystem = FilesystemServer::new(filesystem).max_decoding_message_size(usize::MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
     for service in &SERVICES[..2] {
         reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
     }
-    let mut routes = Routes::new(process).add_service(health);
+    let mut routes = Routes::new(process).add_service(filesystem).add_service(health);
     let mut methods: wire::Methods = proto::METHODS.iter().cloned().collect();
     methods.extend(binary(tonic_health::pb::FILE_DESCRIPTOR_SET));
     if let Some((v1, v1alpha)) = reflection() {

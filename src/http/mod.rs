@@ -1,7 +1,7 @@
 //! The plain HTTP face: files, lifecycle, facts about the machine.
 //!
-//! - [`facts`] `/health`, `/metrics`, `/envs`
 //! - [`files`] downloads, uploads, composition
+//! - [`facts`] `/health`, `/metrics`, `/envs`
 //! - [`lifecycle`] `/init`
 //!
 //! [`status`] is the only table from failures to HTTP statuses.

@@ -21,6 +21,7 @@ pub async fn token(State(gate): State<Arc<Gate>>, request: Request, next: Next) 
     if gate.admits(offered) || is_open(request.method(), request.uri().path()) {
         return next.run(request).await;
     }
+    super::let_finish(request);
     Refusal::new(StatusCode::UNAUTHORIZED, NO_TOKEN).into_response()
 }
 
@@ -42,7 +43,9 @@ pub async fn user(State(accounts): State<Arc<Accounts>>, mut request: Request, n
         Some(Ok(user)) => Caller::Named(user),
         Some(Err(error)) => {
             let status = crate::rpc::status::from_failure(&error);
-            return crate::wire::refuse(request.headers(), status).map(axum::body::Body::new);
+            let refusal = crate::wire::refuse(request.headers(), status).map(axum::body::Body::new);
+            super::let_finish(request);
+            return refusal;
         }
     };
     request.extensions_mut().insert(caller);

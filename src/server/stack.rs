@@ -34,6 +34,7 @@ async fn route(request: Request<Body>, rpc: Router, services: Arc<[String]>) -> 
     if services.iter().any(|service| request.uri().path().starts_with(service.as_str())) {
         return rpc.oneshot(request).await.into_response();
     }
+    super::let_finish(request);
     not_found()
 }
 

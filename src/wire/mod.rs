@@ -49,6 +49,11 @@
 //! let app = axum::Router::<()>::new().fallback_service(rpc);
 //! ```
 //!
+//! Services with another codec (gRPC health, reflection) go into the table with
+//! [`Methods::from_descriptor_set`] and [`Methods::binary_only`]. A layer in
+//! front that turns a request away does so with [`refuse`], and wraps the body
+//! with [`Lingering`] first.
+//!
 //! Handlers see ordinary tonic requests. The time a client gave is in the
 //! metadata and, parsed, in the extension [`Timeout`]; trailing metadata of a
 //! success goes into the extension [`Trailers`].

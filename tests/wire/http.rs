@@ -1,8 +1,11 @@
 //! The HTTP around the calls: paths, verbs, content types, early answers.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request};
+use thawd::wire::{Linger, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -164,6 +167,23 @@ async fn a_size_that_is_promised_too_large_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
+async fn reading_on_has_bounds() {
+    let bytes = Linger { bytes: 1 << 20, time: PATIENCE * 10 };
+    let time = Linger { bytes: u64::MAX, time: Duration::from_millis(50) };
+    for linger in [bytes, time] {
+        let server = Server::with(Settings { linger, ..Settings::default() }).await;
+        let mut socket = TcpStream::connect(server.addr).await.unwrap();
+        let head = format!(
+            "POST {STAT} HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 1000000000000\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let piece = vec![b' '; 1 << 16];
+        let closed = async { while socket.write_all(&piece).await.is_ok() {} };
+        tokio::time::timeout(PATIENCE, closed).await.expect("the server hangs up");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_asks_before_sending_is_not_told_to_go_on() {
     let server = Server::start().await;
     let mut socket = TcpStream::connect(server.addr).await.unwrap();
@@ -199,4 +219,13 @@ async fn a_refusal_by_another_layer_speaks_the_callers_dialect() {
         let bytes: Bytes = answer.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(String::from_utf8_lossy(&bytes), body, "{content_type}");
     }
+}
+
+#[test]
+fn a_descriptor_set_gives_the_same_table_as_the_generated_one() {
+    let table = thawd::wire::Methods::from_descriptor_set(thawd::proto::DESCRIPTORS).unwrap();
+    for method in thawd::proto::METHODS {
+        assert_eq!(table.get(method.path()), Some(method));
+    }
+    assert_eq!(table.into_iter().count(), thawd::proto::METHODS.len());
 }

@@ -80,3 +80,45 @@ async fn an_answer_has_no_limit() {
         assert!(answer.messages[0].len() > 9_000_000);
     }
 }
+
+#[tokio::test]
+async fn a_very_large_answer_is_compressed_as_well() {
+    let server = Server::start().await;
+    let (face, request) = ((Face::Unary, false), br#"{"path":"big/9000000"}"#);
+    let answer = call(&server, face, STAT, &[request], &[("accept-encoding", "gzip")]).await;
+    assert_eq!(answer.compressed, 1);
+    assert_eq!(answer.json(0)["entry"]["name"].as_str().unwrap().len(), 9_000_000);
+}
+
+/// Bytes without a pattern, the same in every run (a linear congruential generator).
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+#[tokio::test]
+async fn noise_is_answered_with_an_error_and_breaks_nothing() {
+    let server = server().await;
+    for (path, faces) in [(STAT, UNARY), (START, STREAM), (INPUT, STREAM)] {
+        for (face, h2) in faces {
+            for seed in 0..40 {
+                let len = usize::try_from(seed).unwrap() * 7 + 1;
+                let mut body = noise(seed, len);
+                // Half of them begin like an envelope that fits.
+                if seed % 2 == 0 {
+                    body.splice(0..0, [u8::try_from(seed).unwrap() & 3, 0, 0, 0, 9]);
+                }
+                let headers = [(face.encoding(), ["gzip", "identity"][len % 2])];
+                let request = post(face.content_type(), path, &headers, Full::from(body));
+                let answer = read(face, send(&server, h2, request).await).await;
+                assert_ne!(answer.code, 0, "{face:?} {path} {seed}");
+                assert_ne!(answer.code, 2, "{face:?} {path} {seed}");
+            }
+            server.reaches(0).await;
+        }
+    }
+}
