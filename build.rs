@@ -26,10 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let set = compiler.file_descriptor_set();
 
     fs::write(out.join("methods.rs"), methods(&set)?)?;
-    fs::write(
-        out.join("descriptors.bin"),
-        without_comments(&set).encode_to_vec(),
-    )?;
+    fs::write(out.join("descriptors.bin"), without_comments(&set).encode_to_vec())?;
     json(&set)?;
     services(set)?;
     Ok(())
@@ -80,10 +77,7 @@ fn json(set: &prost_types::FileDescriptorSet) -> Result<(), Box<dyn Error>> {
 
 /// Our own packages, without the well-known ones.
 fn packages(set: &prost_types::FileDescriptorSet) -> impl Iterator<Item = &str> {
-    set.file
-        .iter()
-        .map(|file| file.package())
-        .filter(|package| !package.starts_with("google."))
+    set.file.iter().map(|file| file.package()).filter(|package| !package.starts_with("google."))
 }
 
 /// The table the wire routes by: path and streaming kind of each method.

@@ -11,6 +11,7 @@
 //! - [`change`] making directories and moving
 //! - [`transfer`] moving to another filesystem
 //! - [`remove`] taking trees away
+//! - [`watch`] who is told when files change
 //! - [`error`] what can go wrong
 
 pub mod access;
@@ -24,6 +25,7 @@ pub mod remove;
 #[cfg(test)]
 pub(crate) mod scratch;
 pub mod transfer;
+pub mod watch;
 
 pub use access::{Access, Files};
 pub use entry::Entry;

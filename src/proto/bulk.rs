@@ -51,9 +51,7 @@ impl Bulk for DataEvent {
             "pty" => Output::Pty(bytes),
             _ => return None,
         };
-        Some(Self {
-            output: Some(output),
-        })
+        Some(Self { output: Some(output) })
     }
 
     fn empty() -> Self {
@@ -173,10 +171,7 @@ impl<M: Bulk> Visitor<'_> for FieldVisitor<M> {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(FieldName {
-            known: M::FIELDS.iter().copied().find(|field| *field == text),
-            message: PhantomData,
-        })
+        Ok(FieldName { known: M::FIELDS.iter().copied().find(|field| *field == text), message: PhantomData })
     }
 }
 
@@ -190,11 +185,7 @@ mod tests {
 
     fn stdout(bytes: &'static [u8]) -> StartResponse {
         let output = Some(Output::Stdout(Bytes::from_static(bytes)));
-        StartResponse {
-            event: Some(ProcessEvent {
-                event: Some(Event::Data(DataEvent { output })),
-            }),
-        }
+        StartResponse { event: Some(ProcessEvent { event: Some(Event::Data(DataEvent { output })) }) }
     }
 
     #[test]
@@ -202,16 +193,12 @@ mod tests {
         let mut out = Vec::new();
         json::write(&stdout(b"hi\xff"), &mut out).unwrap();
         assert_eq!(out, br#"{"event":{"data":{"stdout":"aGn/"}}}"#);
-        assert_eq!(
-            json::read::<StartResponse>(&out).unwrap(),
-            stdout(b"hi\xff")
-        );
+        assert_eq!(json::read::<StartResponse>(&out).unwrap(), stdout(b"hi\xff"));
     }
 
     #[test]
     fn input_is_read_with_unknown_fields_and_nulls() {
-        let text =
-            br#"{"new":{"a":[1]},"process":{"pid":7},"input":{"x":1,"pty":null,"stdin":"-_8"}}"#;
+        let text = br#"{"new":{"a":[1]},"process":{"pid":7},"input":{"x":1,"pty":null,"stdin":"-_8"}}"#;
         let request: SendInputRequest = json::read(text).unwrap();
         let input = request.input.unwrap().input.unwrap();
         assert_eq!(input, Input::Stdin(Bytes::from_static(&[0xfb, 0xff])));

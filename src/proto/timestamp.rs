@@ -31,14 +31,8 @@ impl From<SystemTime> for Timestamp {
                 let before = error.duration();
                 let seconds = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
                 match before.subsec_nanos().cast_signed() {
-                    0 => Self {
-                        seconds: -seconds,
-                        nanos: 0,
-                    },
-                    nanos => Self {
-                        seconds: -seconds - 1,
-                        nanos: 1_000_000_000 - nanos,
-                    },
+                    0 => Self { seconds: -seconds, nanos: 0 },
+                    nanos => Self { seconds: -seconds - 1, nanos: 1_000_000_000 - nanos },
                 }
             }
         }
@@ -51,10 +45,7 @@ impl fmt::Display for Timestamp {
         let (year, month, day) = date(self.seconds.div_euclid(86_400));
         let second = self.seconds.rem_euclid(86_400);
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
-        )?;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
         match self.nanos {
             0 => {}
             nanos if nanos % 1_000_000 == 0 => write!(f, ".{:03}", nanos / 1_000_000)?,
@@ -88,9 +79,7 @@ impl FromStr for Timestamp {
 impl serde::Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !SECONDS.contains(&self.seconds) || !(0..1_000_000_000).contains(&self.nanos) {
-            return Err(serde::ser::Error::custom(
-                "time outside the years 1 to 9999",
-            ));
+            return Err(serde::ser::Error::custom("time outside the years 1 to 9999"));
         }
         serializer.collect_str(self)
     }
@@ -121,8 +110,7 @@ fn date(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;
@@ -142,31 +130,18 @@ fn day(year: i64, month: i64, day: i64) -> i64 {
 fn parse(text: &[u8]) -> Option<Timestamp> {
     let (head, rest) = text.split_at_checked(19)?;
     let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    if separators
-        .iter()
-        .any(|(at, byte)| head[*at].to_ascii_uppercase() != *byte)
-    {
+    if separators.iter().any(|(at, byte)| head[*at].to_ascii_uppercase() != *byte) {
         return None;
     }
-    let (year, month, of_month) = (
-        number(&head[..4])?,
-        number(&head[5..7])?,
-        number(&head[8..10])?,
-    );
-    let (hour, minute, second) = (
-        number(&head[11..13])?,
-        number(&head[14..16])?,
-        number(&head[17..])?,
-    );
+    let (year, month, of_month) = (number(&head[..4])?, number(&head[5..7])?, number(&head[8..10])?);
+    let (hour, minute, second) = (number(&head[11..13])?, number(&head[14..16])?, number(&head[17..])?);
     let days = day(year, month, of_month);
     if date(days) != (year, month, of_month) || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     let (nanos, zone) = fraction(rest)?;
     let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset(zone)?;
-    SECONDS
-        .contains(&seconds)
-        .then_some(Timestamp { seconds, nanos })
+    SECONDS.contains(&seconds).then_some(Timestamp { seconds, nanos })
 }
 
 /// The nanoseconds of an optional `.digits`, and what follows it.
@@ -174,10 +149,7 @@ fn fraction(text: &[u8]) -> Option<(i32, &[u8])> {
     let Some(digits) = text.strip_prefix(b".") else {
         return Some((0, text));
     };
-    let count = digits
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
+    let count = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if !(1..=9).contains(&count) {
         return None;
     }
@@ -200,10 +172,7 @@ fn offset(zone: &[u8]) -> Option<i64> {
 }
 
 fn number(digits: &[u8]) -> Option<i64> {
-    digits.iter().try_fold(0, |sum, byte| {
-        byte.is_ascii_digit()
-            .then(|| sum * 10 + i64::from(byte - b'0'))
-    })
+    digits.iter().try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0')))
 }
 
 #[cfg(test)]
@@ -256,13 +225,7 @@ mod tests {
     #[test]
     fn a_time_before_1970_keeps_positive_nanos() {
         let time = UNIX_EPOCH - Duration::from_millis(1_250);
-        assert_eq!(
-            Timestamp::from(time),
-            Timestamp {
-                seconds: -2,
-                nanos: 750_000_000
-            }
-        );
+        assert_eq!(Timestamp::from(time), Timestamp { seconds: -2, nanos: 750_000_000 });
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //!
 //! - [`spawn`] starting a program (over `clone`), [`wait`] how it ended, [`pty`] its terminal
 //! - [`fd`] pipes and descriptors, [`poll`] registering them with the runtime
-//! - [`creds`] the identity under which one thread touches files, [`xattr`] extended attributes of user space
+//! - [`creds`] the identity under which one thread touches files, [`xattr`] extended attributes of user space, [`statfs`] which
+//!   filesystem
 //! - [`memory`] how much there is, [`clock`] what time it is
 
 pub mod clock;
@@ -16,5 +17,6 @@ pub mod memory;
 pub mod poll;
 pub mod pty;
 pub mod spawn;
+pub mod statfs;
 pub mod wait;
 pub mod xattr;

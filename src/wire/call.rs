@@ -73,11 +73,7 @@ impl Call {
         to_grpc(parts, dialect);
         Ok(Self {
             content_type,
-            rules: Rules {
-                limit: settings.max_request_message,
-                compressed,
-                single: !method.client_streaming(),
-            },
+            rules: Rules { limit: settings.max_request_message, compressed, single: !method.client_streaming() },
             deadline: timeout.and_then(deadline),
             gzip_from: from.filter(|_| accepts),
         })
@@ -113,37 +109,26 @@ fn check_http(
 ) -> Result<ContentType, Box<Response<Body>>> {
     if parts.method != Verb::POST {
         let hint = Some((ALLOW, HeaderValue::from_static("POST")));
-        return Err(Box::new(refusal::bare(
-            StatusCode::METHOD_NOT_ALLOWED,
-            hint,
-        )));
+        return Err(Box::new(refusal::bare(StatusCode::METHOD_NOT_ALLOWED, hint)));
     }
     let Some(content_type) = content_type.filter(|known| known.suits(method)) else {
         let hint = HeaderValue::try_from(ContentType::accepted(method)).ok();
         let hint = hint.map(|accepted| (ACCEPT_POST, accepted));
-        return Err(Box::new(refusal::bare(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            hint,
-        )));
+        return Err(Box::new(refusal::bare(StatusCode::UNSUPPORTED_MEDIA_TYPE, hint)));
     };
     if content_type.dialect == Dialect::Grpc && parts.version < Version::HTTP_2 {
         // Its outcome is in trailers, which no HTTP/1.1 client would get.
-        return Err(Box::new(refusal::bare(
-            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            None,
-        )));
+        return Err(Box::new(refusal::bare(StatusCode::HTTP_VERSION_NOT_SUPPORTED, None)));
     }
     Ok(content_type)
 }
 
 fn check_version(parts: &Parts, dialect: Dialect) -> Result<(), Status> {
     match parts.headers.get(CONNECT_VERSION) {
-        Some(version) if !dialect.is_grpc() && version != "1" => {
-            Err(Status::invalid_argument(format!(
-                "connect-protocol-version must be \"1\": got \"{}\"",
-                version.as_bytes().escape_ascii()
-            )))
-        }
+        Some(version) if !dialect.is_grpc() && version != "1" => Err(Status::invalid_argument(format!(
+            "connect-protocol-version must be \"1\": got \"{}\"",
+            version.as_bytes().escape_ascii()
+        ))),
         _ => Ok(()),
     }
 }
@@ -160,10 +145,7 @@ fn read_timeout(parts: &Parts, dialect: Dialect) -> Result<Option<std::time::Dur
     match read(text.as_bytes()) {
         Some(timeout) if timeout.is_zero() => Err(deadline_exceeded()),
         Some(timeout) => Ok(Some(timeout)),
-        None => Err(Status::invalid_argument(format!(
-            "invalid {name}: \"{}\"",
-            text.as_bytes().escape_ascii()
-        ))),
+        None => Err(Status::invalid_argument(format!("invalid {name}: \"{}\"", text.as_bytes().escape_ascii()))),
     }
 }
 
@@ -171,10 +153,7 @@ fn read_encoding(parts: &Parts, dialect: Dialect) -> Result<bool, Status> {
     gzip::is_used(&parts.headers, &dialect.encoding()).map_err(|mut status| {
         // The list goes into the header that a client would look at, too.
         let mut headers = http::HeaderMap::new();
-        headers.insert(
-            dialect.accept_encoding(),
-            HeaderValue::from_static(gzip::ACCEPTED),
-        );
+        headers.insert(dialect.accept_encoding(), HeaderValue::from_static(gzip::ACCEPTED));
         *status.metadata_mut() = tonic::metadata::MetadataMap::from_headers(headers);
         status
     })
@@ -186,8 +165,5 @@ fn to_grpc(parts: &mut Parts, dialect: Dialect) {
     headers.remove(http::header::CONTENT_LENGTH);
     headers.remove(dialect.encoding());
     headers.remove(Dialect::Grpc.encoding());
-    headers.insert(
-        http::header::CONTENT_TYPE,
-        HeaderValue::from_static("application/grpc"),
-    );
+    headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
 }

@@ -53,10 +53,7 @@ pub struct Codec<T, U> {
 
 impl<T, U> Default for Codec<T, U> {
     fn default() -> Self {
-        Self {
-            format: FORMAT.try_get().unwrap_or_default(),
-            messages: PhantomData,
-        }
+        Self { format: FORMAT.try_get().unwrap_or_default(), messages: PhantomData }
     }
 }
 
@@ -93,10 +90,7 @@ pub struct Messages<M> {
 
 impl<M> Messages<M> {
     fn new(format: Format) -> Self {
-        Self {
-            format,
-            message: PhantomData,
-        }
+        Self { format, message: PhantomData }
     }
 }
 
@@ -115,9 +109,7 @@ impl<M: prost::Message + Serialize> Encoder for Messages<M> {
         match self.format {
             Format::Binary => {
                 out.reserve(size);
-                message
-                    .encode(out)
-                    .map_err(|error| Status::internal(format!("encode message: {error}")))
+                message.encode(out).map_err(|error| Status::internal(format!("encode message: {error}")))
             }
             Format::Json => {
                 // Bulk bytes grow by a third, names and quotes take the rest.
@@ -139,13 +131,13 @@ impl<M: prost::Message + DeserializeOwned + Default> Decoder for Messages<M> {
 
     fn decode(&mut self, input: &mut DecodeBuf<'_>) -> Result<Option<M>, Status> {
         let message = match self.format {
-            Format::Binary => M::decode(input)
-                .map_err(|error| Status::invalid_argument(format!("decode message: {error}")))?,
+            Format::Binary => {
+                M::decode(input).map_err(|error| Status::invalid_argument(format!("decode message: {error}")))?
+            }
             Format::Json => {
                 // The buffer of a DecodeBuf is one piece, so its chunk is the message.
-                let message = json::read(input.chunk()).map_err(|error| {
-                    Status::invalid_argument(format!("decode message: {error}"))
-                })?;
+                let message = json::read(input.chunk())
+                    .map_err(|error| Status::invalid_argument(format!("decode message: {error}")))?;
                 input.advance(input.remaining());
                 message
             }

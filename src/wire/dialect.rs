@@ -40,11 +40,7 @@ const CONTENT_TYPES: [ContentType; 13] = {
     use Dialect::{ConnectStream, ConnectUnary, Grpc, GrpcWeb, GrpcWebText};
     use Format::{Binary, Json};
     const fn of(name: &'static str, dialect: Dialect, format: Format) -> ContentType {
-        ContentType {
-            dialect,
-            format,
-            name,
-        }
+        ContentType { dialect, format, name }
     }
     [
         of("application/json", ConnectUnary, Json),
@@ -68,9 +64,7 @@ impl ContentType {
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
         let essence = text.split(';').next().unwrap_or(text).trim();
-        CONTENT_TYPES
-            .into_iter()
-            .find(|known| known.name.eq_ignore_ascii_case(essence))
+        CONTENT_TYPES.into_iter().find(|known| known.name.eq_ignore_ascii_case(essence))
     }
 
     /// Returns whether `method` can be called this way.
@@ -85,11 +79,7 @@ impl ContentType {
 
     /// Returns the content types that `method` can be called with, comma-separated.
     pub(super) fn accepted(method: &Method) -> String {
-        let names: Vec<_> = CONTENT_TYPES
-            .iter()
-            .filter(|known| known.suits(method))
-            .map(|known| known.name)
-            .collect();
+        let names: Vec<_> = CONTENT_TYPES.iter().filter(|known| known.suits(method)).map(|known| known.name).collect();
         names.join(", ")
     }
 }
@@ -143,10 +133,7 @@ mod tests {
     fn connect_has_one_content_type_family_per_shape() {
         let unary = Method::new("/a.B/C", false, false);
         let stream = Method::new("/a.B/D", false, true);
-        let (bare, enveloped) = (
-            of("application/json").unwrap(),
-            of("application/connect+json").unwrap(),
-        );
+        let (bare, enveloped) = (of("application/json").unwrap(), of("application/connect+json").unwrap());
         assert!(bare.suits(&unary) && !bare.suits(&stream));
         assert!(!enveloped.suits(&unary) && enveloped.suits(&stream));
         assert!(!bare.suits(&unary.clone().binary_only()));

@@ -48,10 +48,7 @@ impl Rules {
         if size <= self.limit {
             return Ok(());
         }
-        Err(Status::resource_exhausted(format!(
-            "message size {size} is larger than configured max {}",
-            self.limit
-        )))
+        Err(Status::resource_exhausted(format!("message size {size} is larger than configured max {}", self.limit)))
     }
 }
 
@@ -79,19 +76,11 @@ const AT_HEAD: State = State::Head([0; HEAD], 0);
 
 impl Checker {
     pub(super) fn new(rules: Rules) -> Self {
-        Self {
-            rules,
-            count: 0,
-            state: AT_HEAD,
-        }
+        Self { rules, count: 0, state: AT_HEAD }
     }
 
     /// Takes a piece of the request and puts out what the service shall read.
-    pub(super) fn feed(
-        &mut self,
-        mut chunk: Bytes,
-        out: &mut VecDeque<Bytes>,
-    ) -> Result<(), Status> {
+    pub(super) fn feed(&mut self, mut chunk: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), Status> {
         while chunk.has_remaining() {
             self.state = match std::mem::replace(&mut self.state, AT_HEAD) {
                 State::Head(mut head, known) => {
@@ -106,11 +95,7 @@ impl Checker {
                     let piece = chunk.split_to(chunk.len().min(left));
                     let left = left - piece.len();
                     out.push_back(piece);
-                    if left == 0 {
-                        AT_HEAD
-                    } else {
-                        State::Pass(left)
-                    }
+                    if left == 0 { AT_HEAD } else { State::Pass(left) }
                 }
                 State::Gather(size, mut message) => {
                     let left = size - message.len();
@@ -133,19 +118,13 @@ impl Checker {
         let size = u32::from_be_bytes(length) as usize;
         self.count += 1;
         if self.rules.single && self.count > 1 {
-            return Err(Status::unimplemented(
-                "the call takes one message, not several",
-            ));
+            return Err(Status::unimplemented("the call takes one message, not several"));
         }
         match flags {
             0 => {
                 self.rules.check_size(size)?;
                 out.push_back(Bytes::copy_from_slice(&envelope));
-                Ok(if size == 0 {
-                    AT_HEAD
-                } else {
-                    State::Pass(size)
-                })
+                Ok(if size == 0 { AT_HEAD } else { State::Pass(size) })
             }
             COMPRESSED if self.rules.compressed => {
                 self.rules.check_size(size)?;
@@ -155,12 +134,8 @@ impl Checker {
                 }
                 Ok(State::Gather(size, BytesMut::new()))
             }
-            COMPRESSED => Err(Status::internal(
-                "protocol error: compressed message without an announced compression",
-            )),
-            _ => Err(Status::internal(format!(
-                "protocol error: invalid envelope flags {flags:#04x}"
-            ))),
+            COMPRESSED => Err(Status::internal("protocol error: compressed message without an announced compression")),
+            _ => Err(Status::internal(format!("protocol error: invalid envelope flags {flags:#04x}"))),
         }
     }
 
@@ -171,9 +146,9 @@ impl Checker {
     /// Checks that the request may end here.
     pub(super) fn finish(&self) -> Result<(), Status> {
         match &self.state {
-            State::Head(_, 0) if self.rules.single && self.count == 0 => Err(
-                Status::unimplemented("the call takes one message, but there is none"),
-            ),
+            State::Head(_, 0) if self.rules.single && self.count == 0 => {
+                Err(Status::unimplemented("the call takes one message, but there is none"))
+            }
             State::Head(_, 0) => Ok(()),
             State::Head(_, known) => Err(Status::invalid_argument(format!(
                 "protocol error: the request ended after {known} bytes of an envelope"
@@ -185,15 +160,13 @@ impl Checker {
 }
 
 fn incomplete(left: usize) -> Status {
-    Status::invalid_argument(format!(
-        "protocol error: the request ended {left} bytes before its message"
-    ))
+    Status::invalid_argument(format!("protocol error: the request ended {left} bytes before its message"))
 }
 
 /// Puts out a whole message in an envelope.
 pub(super) fn put_message(message: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), Status> {
-    let head = head(0, message.len())
-        .ok_or_else(|| Status::resource_exhausted("message is larger than an envelope"))?;
+    let head =
+        head(0, message.len()).ok_or_else(|| Status::resource_exhausted("message is larger than an envelope"))?;
     out.push_back(Bytes::copy_from_slice(&head));
     out.push_back(message);
     Ok(())
@@ -226,11 +199,7 @@ mod tests {
     use super::*;
     use tonic::Code;
 
-    const RULES: Rules = Rules {
-        limit: 100,
-        compressed: false,
-        single: false,
-    };
+    const RULES: Rules = Rules { limit: 100, compressed: false, single: false };
 
     /// Feeds `input` in pieces of `step` bytes.
     fn run(rules: Rules, input: &[u8], step: usize) -> Result<Vec<u8>, Code> {
@@ -254,17 +223,9 @@ mod tests {
 
     #[test]
     fn compressed_messages_come_out_inflated() {
-        let rules = Rules {
-            compressed: true,
-            ..RULES
-        };
+        let rules = Rules { compressed: true, ..RULES };
         let packed = gzip::deflate(&[7; 90], 0).unwrap();
-        let input = [
-            seal(COMPRESSED, &packed),
-            seal(0, b"x"),
-            seal(COMPRESSED, b""),
-        ]
-        .concat();
+        let input = [seal(COMPRESSED, &packed), seal(0, b"x"), seal(COMPRESSED, b"")].concat();
         let expected = [seal(0, &[7; 90]), seal(0, b"x"), seal(0, b"")].concat();
         for step in 1..=input.len() {
             assert_eq!(run(rules, &input, step).unwrap(), expected, "step {step}");
@@ -273,38 +234,16 @@ mod tests {
 
     #[test]
     fn every_breach_has_its_code() {
-        let single = Rules {
-            single: true,
-            ..RULES
-        };
-        let packed = Rules {
-            compressed: true,
-            ..RULES
-        };
+        let single = Rules { single: true, ..RULES };
+        let packed = Rules { compressed: true, ..RULES };
         let bomb = gzip::deflate(&[0; 101], 0).unwrap();
         for (rules, input, code) in [
             (single, vec![], Code::Unimplemented),
-            (
-                single,
-                [seal(0, b"a"), seal(0, b"b")].concat(),
-                Code::Unimplemented,
-            ),
+            (single, [seal(0, b"a"), seal(0, b"b")].concat(), Code::Unimplemented),
             (RULES, seal(0, &[0; 101]).to_vec(), Code::ResourceExhausted),
-            (
-                packed,
-                seal(COMPRESSED, &[0; 101]).to_vec(),
-                Code::ResourceExhausted,
-            ),
-            (
-                packed,
-                seal(COMPRESSED, &bomb).to_vec(),
-                Code::ResourceExhausted,
-            ),
-            (
-                packed,
-                seal(COMPRESSED, b"not gzip").to_vec(),
-                Code::InvalidArgument,
-            ),
+            (packed, seal(COMPRESSED, &[0; 101]).to_vec(), Code::ResourceExhausted),
+            (packed, seal(COMPRESSED, &bomb).to_vec(), Code::ResourceExhausted),
+            (packed, seal(COMPRESSED, b"not gzip").to_vec(), Code::InvalidArgument),
             (RULES, seal(COMPRESSED, b"a").to_vec(), Code::Internal),
             (RULES, seal(END_STREAM, b"{}").to_vec(), Code::Internal),
             (RULES, vec![0, 0, 0], Code::InvalidArgument),

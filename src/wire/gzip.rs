@@ -29,26 +29,14 @@ pub(super) fn is_used(headers: &HeaderMap, name: &HeaderName) -> Result<bool, St
 
 /// Returns whether an accept header takes gzip.
 pub(super) fn is_accepted(headers: &HeaderMap, name: &HeaderName) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(','))
-        .any(|item| {
-            let mut parts = item.split(';').map(str::trim);
-            let named = parts
-                .next()
-                .is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-            let refused = parts
-                .filter_map(|part| part.strip_prefix("q="))
-                .any(|weight| {
-                    weight
-                        .trim()
-                        .parse::<f32>()
-                        .is_ok_and(|weight| weight <= 0.0)
-                });
-            named && !refused
-        })
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(',')).any(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        let refused = parts
+            .filter_map(|part| part.strip_prefix("q="))
+            .any(|weight| weight.trim().parse::<f32>().is_ok_and(|weight| weight <= 0.0));
+        named && !refused
+    })
 }
 
 /// Compresses a message, fast rather than small: the CPU is the guest's.
@@ -58,10 +46,7 @@ pub(super) fn deflate(message: &[u8], headroom: usize) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(message.len() / 4 + headroom + 64);
     out.resize(headroom, 0);
     let mut encoder = GzEncoder::new(out, Compression::fast());
-    let out = encoder
-        .write_all(message)
-        .and_then(|()| encoder.finish())
-        .ok()?;
+    let out = encoder.write_all(message).and_then(|()| encoder.finish()).ok()?;
     (out.len() < message.len() + headroom).then_some(out)
 }
 

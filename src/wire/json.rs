@@ -32,8 +32,7 @@ pub fn read<M: DeserializeOwned>(text: &[u8]) -> serde_json::Result<M> {
     serde_json::from_slice(text).or_else(|error| {
         // Generated code refuses null for scalars. Nobody sends it in practice,
         // so the price of a second pass is paid only after a failure.
-        let mut value: Value =
-            serde_json::from_slice(text).map_err(|_| error_again(text, &error))?;
+        let mut value: Value = serde_json::from_slice(text).map_err(|_| error_again(text, &error))?;
         if !drop_nulls(&mut value) {
             return Err(error);
         }
@@ -56,13 +55,9 @@ fn drop_nulls(value: &mut Value) -> bool {
             let before = fields.len();
             fields.retain(|_, value| !value.is_null());
             let here = fields.len() != before;
-            fields
-                .values_mut()
-                .fold(here, |any, value| drop_nulls(value) | any)
+            fields.values_mut().fold(here, |any, value| drop_nulls(value) | any)
         }
-        Value::Array(items) => items
-            .iter_mut()
-            .fold(false, |any, item| drop_nulls(item) | any),
+        Value::Array(items) => items.iter_mut().fold(false, |any, item| drop_nulls(item) | any),
         _ => false,
     }
 }
@@ -121,12 +116,7 @@ impl Visitor<'_> for Base64Visitor {
 
 /// Decodes base64 of either alphabet, padded or not.
 pub(super) fn decode_base64(text: &[u8]) -> Option<Bytes> {
-    let padding = text
-        .iter()
-        .rev()
-        .take(2)
-        .take_while(|byte| **byte == b'=')
-        .count();
+    let padding = text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
     let digits = &text[..text.len() - padding];
     base64_simd::STANDARD_NO_PAD
         .decode_to_vec(digits)
@@ -158,11 +148,7 @@ mod tests {
     #[test]
     fn both_alphabets_are_read_padded_or_not() {
         for text in ["+/8=", "+/8", "-_8=", "-_8"] {
-            assert_eq!(
-                decode_base64(text.as_bytes()).unwrap(),
-                &[0xfb, 0xff][..],
-                "{text}"
-            );
+            assert_eq!(decode_base64(text.as_bytes()).unwrap(), &[0xfb, 0xff][..], "{text}");
         }
         for text in ["a", "====", "+_8=", "?", "aGk\n"] {
             assert!(decode_base64(text.as_bytes()).is_none(), "{text:?}");

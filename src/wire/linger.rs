@@ -49,10 +49,7 @@ impl http_body::Body for Lingering {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.waiting = false;
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
@@ -76,8 +73,7 @@ impl http_body::Body for Lingering {
 
 impl Drop for Lingering {
     fn drop(&mut self) {
-        let (Some(body), Some(bounds), false) = (self.body.take(), self.bounds, self.waiting)
-        else {
+        let (Some(body), Some(bounds), false) = (self.body.take(), self.bounds, self.waiting) else {
             return;
         };
         if body.is_end_stream() {

@@ -16,12 +16,7 @@ pub struct Method {
 impl Method {
     /// Describes the method at `path`, in the form `/package.Service/Method`.
     pub const fn new(path: &'static str, client_streaming: bool, server_streaming: bool) -> Self {
-        Self {
-            path: std::borrow::Cow::Borrowed(path),
-            client_streaming,
-            server_streaming,
-            json: true,
-        }
+        Self { path: std::borrow::Cow::Borrowed(path), client_streaming, server_streaming, json: true }
     }
 
     /// Marks a method whose service only speaks binary protobuf.
@@ -117,11 +112,7 @@ impl FromIterator<Method> for Methods {
 
 impl Extend<Method> for Methods {
     fn extend<I: IntoIterator<Item = Method>>(&mut self, methods: I) {
-        self.0.extend(
-            methods
-                .into_iter()
-                .map(|method| (method.path.clone().into_owned(), method)),
-        );
+        self.0.extend(methods.into_iter().map(|method| (method.path.clone().into_owned(), method)));
     }
 }
 

@@ -58,22 +58,13 @@ pub(super) fn not_found() -> Response<Body> {
     let mut response = full(Bytes::from_static(b"404 page not found\n"));
     *response.status_mut() = StatusCode::NOT_FOUND;
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    headers.insert(
-        http::header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
 /// An HTTP status without a body, with one header that explains it.
-pub(super) fn bare(
-    status: StatusCode,
-    hint: Option<(http::HeaderName, HeaderValue)>,
-) -> Response<Body> {
+pub(super) fn bare(status: StatusCode, hint: Option<(http::HeaderName, HeaderValue)>) -> Response<Body> {
     let mut response = full(Bytes::new());
     *response.status_mut() = status;
     response.headers_mut().extend(hint);

@@ -111,10 +111,7 @@ impl http_body::Body for Reply {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         loop {
             if let Some(frame) = self.ready.pop_front() {
                 return Poll::Ready(Some(Ok(frame)));
@@ -166,9 +163,7 @@ fn put(dialect: Dialect, chunk: Bytes, out: &mut VecDeque<Frame<Bytes>>) {
 
 /// The envelope with its message compressed, if that is worth it.
 fn squeezed(envelope: &[u8], from: usize) -> Option<Bytes> {
-    let message = envelope
-        .get(HEAD..)
-        .filter(|message| message.len() >= from)?;
+    let message = envelope.get(HEAD..).filter(|message| message.len() >= from)?;
     let mut out = gzip::deflate(message, HEAD)?;
     let head = head(COMPRESSED, out.len() - HEAD)?;
     out[..HEAD].copy_from_slice(&head);

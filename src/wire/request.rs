@@ -106,10 +106,7 @@ impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
@@ -140,9 +137,7 @@ impl http_body::Body for RequestBody {
 /// Never `cancelled`: tonic takes that for an orderly end of the stream.
 fn broken_off(status: Status) -> Status {
     match status.code() {
-        Code::Cancelled | Code::Unknown => {
-            Status::unavailable(format!("the request broke off: {}", status.message()))
-        }
+        Code::Cancelled | Code::Unknown => Status::unavailable(format!("the request broke off: {}", status.message())),
         _ => status,
     }
 }

@@ -25,9 +25,7 @@ use super::{reply, unary};
 
 /// Makes the layer that puts every dialect before tonic services.
 pub fn layer(methods: Methods, settings: Settings) -> WireLayer {
-    WireLayer {
-        shared: Arc::new(Shared { methods, settings }),
-    }
+    WireLayer { shared: Arc::new(Shared { methods, settings }) }
 }
 
 #[derive(Debug)]
@@ -46,10 +44,7 @@ impl<S> Layer<S> for WireLayer {
     type Service = Wire<S>;
 
     fn layer(&self, inner: S) -> Wire<S> {
-        Wire {
-            inner,
-            shared: Arc::clone(&self.shared),
-        }
+        Wire { inner, shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -97,10 +92,7 @@ where
 }
 
 /// Answers a call, before its deadline or with it.
-async fn within<R>(
-    call: &Call,
-    answer: impl Future<Output = Result<Response<R>, Infallible>>,
-) -> Response<Body>
+async fn within<R>(call: &Call, answer: impl Future<Output = Result<Response<R>, Infallible>>) -> Response<Body>
 where
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<StdError>,
@@ -108,17 +100,12 @@ where
     let answer = translated(call, answer);
     match call.deadline {
         None => answer.await,
-        Some(at) => tokio::time::timeout_at(at, answer)
-            .await
-            .unwrap_or_else(|_| call.fail(deadline_exceeded())),
+        Some(at) => tokio::time::timeout_at(at, answer).await.unwrap_or_else(|_| call.fail(deadline_exceeded())),
     }
 }
 
 /// Awaits the answer of the service and turns it into the dialect of the call.
-async fn translated<R>(
-    call: &Call,
-    answer: impl Future<Output = Result<Response<R>, Infallible>>,
-) -> Response<Body>
+async fn translated<R>(call: &Call, answer: impl Future<Output = Result<Response<R>, Infallible>>) -> Response<Body>
 where
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<StdError>,

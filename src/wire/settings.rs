@@ -41,9 +41,6 @@ pub struct Linger {
 impl Default for Linger {
     fn default() -> Self {
         // A client that sends a full-size message at 64 MB/s still gets its answer.
-        Self {
-            bytes: 128 << 20,
-            time: Duration::from_secs(2),
-        }
+        Self { bytes: 128 << 20, time: Duration::from_secs(2) }
     }
 }

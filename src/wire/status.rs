@@ -35,10 +35,7 @@ impl Outcome {
     pub(super) fn read(mut headers: HeaderMap) -> Self {
         let error = error(&headers);
         strip(&mut headers);
-        Self {
-            error,
-            metadata: headers,
-        }
+        Self { error, metadata: headers }
     }
 }
 
@@ -46,10 +43,7 @@ impl From<Status> for Outcome {
     fn from(mut status: Status) -> Self {
         let mut metadata = std::mem::take(status.metadata_mut()).into_headers();
         strip(&mut metadata);
-        Self {
-            error: Some(status),
-            metadata,
-        }
+        Self { error: Some(status), metadata }
     }
 }
 
@@ -71,11 +65,7 @@ fn error(headers: &HeaderMap) -> Option<Status> {
     }
     let message = headers
         .get(Status::GRPC_MESSAGE)
-        .map_or_else(String::new, |text| {
-            percent_decode(text.as_bytes())
-                .decode_utf8_lossy()
-                .into_owned()
-        });
+        .map_or_else(String::new, |text| percent_decode(text.as_bytes()).decode_utf8_lossy().into_owned());
     let details = headers
         .get(Status::GRPC_STATUS_DETAILS)
         .and_then(|text| json::decode_base64(text.as_bytes()))
@@ -126,14 +116,9 @@ pub(super) fn error_json(status: &Status) -> Value {
 fn metadata_json(metadata: &HeaderMap) -> Value {
     let values = |name| {
         let values = metadata.get_all(name).iter();
-        values
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into())
-            .collect()
+        values.map(|value| String::from_utf8_lossy(value.as_bytes()).into()).collect()
     };
-    metadata
-        .keys()
-        .map(|name| (name.to_string(), Value::Array(values(name))))
-        .collect()
+    metadata.keys().map(|name| (name.to_string(), Value::Array(values(name)))).collect()
 }
 
 /// `google.rpc.Status`, which carries the details in gRPC.
@@ -155,10 +140,7 @@ fn details_json(encoded: &[u8]) -> Vec<Value> {
         .map(|detail| {
             let name = detail.type_url.rsplit('/').next().unwrap_or_default();
             let value = base64_simd::STANDARD_NO_PAD.encode_to_string(&detail.value);
-            Value::Object(Map::from_iter([
-                ("type".to_owned(), name.into()),
-                ("value".to_owned(), value.into()),
-            ]))
+            Value::Object(Map::from_iter([("type".to_owned(), name.into()), ("value".to_owned(), value.into())]))
         })
         .collect()
 }
@@ -168,17 +150,8 @@ fn details_json(encoded: &[u8]) -> Vec<Value> {
 /// Each detail is a protobuf message with its type URL, such as
 /// `type.googleapis.com/google.rpc.RetryInfo`.
 pub fn with_details(code: Code, message: &str, details: Vec<Any>) -> Status {
-    let encoded = RpcStatus {
-        code: code as i32,
-        message: message.to_owned(),
-        details,
-    };
-    Status::with_details_and_metadata(
-        code,
-        message,
-        encoded.encode_to_vec().into(),
-        MetadataMap::new(),
-    )
+    let encoded = RpcStatus { code: code as i32, message: message.to_owned(), details };
+    Status::with_details_and_metadata(code, message, encoded.encode_to_vec().into(), MetadataMap::new())
 }
 
 #[cfg(test)]
@@ -186,10 +159,7 @@ mod tests {
     use super::*;
 
     fn detail() -> Any {
-        Any {
-            type_url: "type.googleapis.com/google.rpc.RetryInfo".into(),
-            value: vec![10, 2, 8, 1],
-        }
+        Any { type_url: "type.googleapis.com/google.rpc.RetryInfo".into(), value: vec![10, 2, 8, 1] }
     }
 
     #[test]
@@ -199,10 +169,7 @@ mod tests {
         assert_eq!(trailers["grpc-message"], "no%20such%20file:%20%C3%BC%0A%25");
         let outcome = Outcome::read(trailers);
         let error = outcome.error.unwrap();
-        assert_eq!(
-            (error.code(), error.message()),
-            (Code::NotFound, "no such file: ü\n%")
-        );
+        assert_eq!((error.code(), error.message()), (Code::NotFound, "no such file: ü\n%"));
         assert_eq!(
             error_json(&error).to_string(),
             r#"{"code":"not_found","details":[{"type":"google.rpc.RetryInfo","value":"CgIIAQ"}],"message":"no such file: ü\n%"}"#
@@ -214,15 +181,9 @@ mod tests {
         let mut metadata = HeaderMap::new();
         metadata.append("x-a", HeaderValue::from_static("1"));
         metadata.append("x-a", HeaderValue::from_static("2"));
-        let end = to_end_stream(&Outcome {
-            error: None,
-            metadata,
-        });
+        let end = to_end_stream(&Outcome { error: None, metadata });
         assert_eq!(end, br#"{"metadata":{"x-a":["1","2"]}}"#);
-        let end = to_end_stream(&Outcome {
-            error: None,
-            metadata: HeaderMap::new(),
-        });
+        let end = to_end_stream(&Outcome { error: None, metadata: HeaderMap::new() });
         assert_eq!(end, b"{}");
     }
 

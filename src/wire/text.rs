@@ -20,9 +20,7 @@ impl Decoder {
             // A run goes up to its padding; the next begins with a new group.
             let end = run.iter().position(|byte| *byte == b'=');
             let end = end.map_or(run.len(), |at| (at / 4 + 1) * 4);
-            base64_simd::STANDARD
-                .decode_append(&run[..end], &mut out)
-                .map_err(|_| malformed())?;
+            base64_simd::STANDARD.decode_append(&run[..end], &mut out).map_err(|_| malformed())?;
             run = &run[end..];
         }
         self.rest.drain(..whole);

@@ -33,10 +33,7 @@ fn digits(text: &[u8], most: usize) -> Option<u64> {
     if text.is_empty() || text.len() > most {
         return None;
     }
-    text.iter().try_fold(0, |sum: u64, byte| {
-        byte.is_ascii_digit()
-            .then(|| sum * 10 + u64::from(byte - b'0'))
-    })
+    text.iter().try_fold(0, |sum: u64, byte| byte.is_ascii_digit().then(|| sum * 10 + u64::from(byte - b'0')))
 }
 
 #[cfg(test)]
@@ -47,10 +44,7 @@ mod tests {
     fn connect_takes_up_to_ten_digits_of_milliseconds() {
         assert_eq!(connect(b"0"), Some(Duration::ZERO));
         assert_eq!(connect(b"1500"), Some(Duration::from_millis(1500)));
-        assert_eq!(
-            connect(b"9999999999"),
-            Some(Duration::from_millis(9_999_999_999))
-        );
+        assert_eq!(connect(b"9999999999"), Some(Duration::from_millis(9_999_999_999)));
         for text in ["", "10000000000", "-1", "+1", "1.5", " 1", "1 ", "1s"] {
             assert_eq!(connect(text.as_bytes()), None, "{text:?}");
         }
@@ -64,10 +58,7 @@ mod tests {
         assert_eq!(grpc(b"4S"), Some(Duration::from_secs(4)));
         assert_eq!(grpc(b"5m"), Some(Duration::from_millis(5)));
         assert_eq!(grpc(b"6u"), Some(Duration::from_micros(6)));
-        assert_eq!(
-            grpc(b"99999999H"),
-            Some(Duration::from_secs(99_999_999 * 3600))
-        );
+        assert_eq!(grpc(b"99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
         for text in ["", "S", "1", "123456789S", "1s", "-1S", "1 S", "S1"] {
             assert_eq!(grpc(text.as_bytes()), None, "{text:?}");
         }

@@ -39,15 +39,11 @@ pub(super) async fn answer(call: &Call, response: Response<Body>) -> Response<Bo
         None => (message, None),
     };
     if let Some(encoding) = encoding {
-        parts
-            .headers
-            .insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
     let content_type = HeaderValue::from_static(call.content_type.name);
     parts.headers.insert(CONTENT_TYPE, content_type);
-    parts
-        .headers
-        .insert(CONTENT_LENGTH, HeaderValue::from(message.len()));
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(message.len()));
     Response::from_parts(parts, Body::new(Full::new(message)))
 }
 
