@@ -29,7 +29,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("descriptors.bin"), without_comments(&set).encode_to_vec())?;
     json(&set)?;
     services(set)?;
+    stamp();
     Ok(())
+}
+
+/// Names the commit: `THAWD_COMMIT` for builds without a checkout, git's answer otherwise. Only in release builds, so
+/// that a commit does not rebuild the tests.
+fn stamp() {
+    println!("cargo:rerun-if-env-changed=THAWD_COMMIT");
+    let release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    if release && Path::new(".git/logs/HEAD").exists() {
+        println!("cargo:rerun-if-changed=.git/logs/HEAD");
+    }
+    let ask_git = || {
+        let output = std::process::Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit = env::var("THAWD_COMMIT").ok().or_else(|| release.then(ask_git).flatten());
+    println!("cargo:rustc-env=THAWD_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
 }
 
 /// All `.proto` files below `dir`, sorted.

@@ -1,1 +1,76 @@
-fn main() {}
+//! Starts the agent: flags, telemetry, runtime, app, exit code.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use thawd::app::App;
+use thawd::base::sentence;
+use thawd::config::{Config, Flags};
+
+/// Stack of a thread that does blocking file work; nothing there recurses.
+const BLOCKING_STACK: usize = 512 << 10;
+/// Idle file threads go soon: each is memory in every snapshot.
+const BLOCKING_IDLE: Duration = Duration::from_secs(2);
+/// Slow mounts may hold as many file operations at once.
+const BLOCKING_THREADS: usize = 128;
+
+fn main() -> ExitCode {
+    let flags = match Flags::parse_line(std::env::args_os()) {
+        Ok(flags) => flags,
+        Err(error) => {
+            // clap prints help to stdout, and wrong usage to stderr.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    if flags.version || flags.commit || flags.product_version {
+        print_version(&flags);
+        return ExitCode::SUCCESS;
+    }
+    thawd::telemetry::start(flags.verbose);
+    thawd::sys::limits::normalise();
+    match serve(flags.into()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("thawd: {}", sentence(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_version(flags: &Flags) {
+    if flags.version {
+        println!("{}", thawd::ENVD_VERSION);
+    } else if flags.commit {
+        println!("{}", thawd::COMMIT);
+    } else {
+        println!("thawd {} ({}), as envd {}", thawd::VERSION, thawd::COMMIT, thawd::ENVD_VERSION);
+    }
+}
+
+/// One thread runs everything but file work: what it does between two waits is short, and a second would cost
+/// memory and wakeups in every sandbox.
+fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_stack_size(BLOCKING_STACK)
+        .thread_keep_alive(BLOCKING_IDLE)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let app = App::build(config).await?;
+        let left = app
+            .run(async {
+                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            })
+            .await;
+        if left > 0 {
+            tracing::warn!(left, "some tasks did not end in time");
+        }
+        Ok(())
+    })
+}

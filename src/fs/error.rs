@@ -36,6 +36,9 @@ pub enum FsError {
     /// A directory cannot move into itself.
     #[error("cannot move '{}' into itself", .0.display())]
     IntoItself(PathBuf),
+    /// A socket, or a device without hardware: nothing is at its other end.
+    #[error("nothing is behind '{}'", .0.display())]
+    NoPeer(PathBuf),
     /// Pairs that cannot be stored.
     #[error("invalid metadata: {0}")]
     Metadata(String),
@@ -77,6 +80,7 @@ impl FsError {
             Some(libc::ENOENT | libc::ENOTDIR) => Self::Missing(path.to_owned()),
             Some(libc::ELOOP) => Self::Loop(path.to_owned()),
             Some(libc::EISDIR) => Self::IsDirectory(path.to_owned()),
+            Some(libc::ENXIO | libc::ENODEV) => Self::NoPeer(path.to_owned()),
             _ => Self::Io { verb, path: path.to_owned(), source },
         }
     }
@@ -93,7 +97,7 @@ impl Failure for FsError {
             | Self::IntoItself(_)
             | Self::Metadata(_) => Kind::InvalidArgument,
             Self::DirectoryExists(_) => Kind::AlreadyExists,
-            Self::Loop(_) => Kind::FailedPrecondition,
+            Self::Loop(_) | Self::NoPeer(_) => Kind::FailedPrecondition,
             Self::Io { source, .. } => kind_of_io(source),
             Self::Identity { .. } => Kind::PermissionDenied,
             Self::Accounts(source) => source.kind(),

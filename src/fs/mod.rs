@@ -4,6 +4,7 @@
 //! agent is configured so, gives the thread the identity of the user meanwhile.
 //!
 //! - [`access`] as whom files are touched
+//! - [`compose`] several files become one
 //! - [`entry`] what is told about one file
 //! - [`metadata`] the key-value pairs that clients hang on files
 //! - [`parents`] missing directories, owned by the user
@@ -11,23 +12,39 @@
 //! - [`change`] making directories and moving
 //! - [`transfer`] moving to another filesystem
 //! - [`remove`] taking trees away
+<<<<<<< HEAD
 //! - [`watch`] who is told when files change
+=======
+//! - [`read`] downloads, in large pieces
+//! - [`write`](mod@write) uploads, whole or not at all
+//! - [`version`] which version of a file is meant
+>>>>>>> main
 //! - [`error`] what can go wrong
 
 pub mod access;
 pub mod change;
+pub mod compose;
 pub mod entry;
 pub mod error;
 pub mod list;
 pub mod metadata;
 pub mod parents;
+pub mod read;
 pub mod remove;
 #[cfg(test)]
 pub(crate) mod scratch;
 pub mod transfer;
+<<<<<<< HEAD
 pub mod watch;
+=======
+pub mod version;
+pub mod write;
+>>>>>>> main
 
 pub use access::{Access, Files};
 pub use entry::Entry;
 pub use error::FsError;
 pub use metadata::Metadata;
+pub use read::ReadError;
+pub use version::{Precondition, Version, Wanted};
+pub use write::{Order, Upload, WriteError};

@@ -27,19 +27,16 @@ pub enum Caller {
     Default,
     /// The request named this existing account.
     Named(User),
-    /// The request named an account that does not exist; the edge refuses it in its own dialect.
-    Unknown(String),
 }
 
 impl Caller {
     /// Gives the account to act as, falling back to the default user.
     ///
     /// # Errors
-    /// [`IdentityError::UnknownUser`] or [`IdentityError::UnknownDefaultUser`] when the account does not exist.
+    /// [`IdentityError::UnknownDefaultUser`] when the default account does not exist.
     pub fn resolve(&self, accounts: &super::Accounts, defaults: &super::Defaults) -> Result<User, IdentityError> {
         match self {
             Self::Named(user) => Ok(user.clone()),
-            Self::Unknown(name) => Err(IdentityError::UnknownUser(name.clone())),
             Self::Default => {
                 let name = defaults.user();
                 accounts.user(&name).map_err(|error| match error {

@@ -179,7 +179,8 @@ impl<M: Bulk> Visitor<'_> for FieldVisitor<M> {
 mod tests {
     use super::*;
     use crate::proto::process::{
-        ProcessEvent, SendInputRequest, SendSignalRequest, StartResponse, process_event::Event,
+        ListResponse, ProcessConfig, ProcessEvent, ProcessInfo, SendInputRequest, SendSignalRequest, StartResponse,
+        process_event::Event,
     };
     use crate::wire::json;
 
@@ -206,20 +207,13 @@ mod tests {
 
     #[test]
     fn null_is_the_default_of_every_scalar() {
-        let text = br#"{"process":{"config":{"cmd":null,"args":null,"envs":null,"cwd":null},"pid":null},"x":null}"#;
-        let info: crate::proto::process::ListResponse = json::read(
-            format!(
-                r#"{{"processes":[{}]}}"#,
-                r#"{"config":{"cmd":null,"args":null,"envs":null},"pid":null,"tag":null}"#
-            )
-            .as_bytes(),
-        )
-        .unwrap();
-        assert_eq!(info.processes[0].pid, 0);
-        let request: crate::proto::process::StartRequest =
-            json::read(br#"{"process":{"cmd":null},"stdin":null}"#).unwrap();
-        assert_eq!(request.process.unwrap().cmd, "");
-        assert!(json::read::<crate::proto::process::StartRequest>(text).is_ok());
+        let text =
+            br#"{"processes":[{"config":{"cmd":null,"args":null,"envs":null,"cwd":null},"pid":null,"tag":null}]}"#;
+        let list: ListResponse = json::read(text).unwrap();
+        let config = Some(ProcessConfig::default());
+        let expected = ProcessInfo { config, ..ProcessInfo::default() };
+        assert_eq!(list.processes, [expected]);
+        assert!(json::read::<ListResponse>(br#"{"processes":[{"pid":"x","tag":null}]}"#).is_err());
     }
 
     #[test]

@@ -100,6 +100,7 @@ pub fn spawn(image: &Image<'_>) -> io::Result<Spawned> {
         groups,
         stdio: [image.stdio[0].as_raw_fd(), image.stdio[1].as_raw_fd(), image.stdio[2].as_raw_fd()],
         terminal: image.terminal,
+        files: super::limits::original_files(),
         report: report.as_raw_fd(),
     };
     match super::clone::fork(image.cgroup)? {
@@ -132,6 +133,7 @@ struct Plan<'a> {
     groups: &'a [u32],
     stdio: [libc::c_int; 3],
     terminal: bool,
+    files: Option<(u64, u64)>,
     report: libc::c_int,
 }
 
@@ -209,6 +211,11 @@ impl Plan<'_> {
         unsafe {
             libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_BEST_EFFORT_4);
             libc::setpriority(libc::PRIO_PROCESS, 0, 0);
+        }
+        if let Some((soft, hard)) = self.files {
+            let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+            // SAFETY: the struct outlives the call.
+            unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
         }
     }
 

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 
+use super::check::Rules;
 use super::codec::Format;
 use super::dialect::{ContentType, Dialect};
-use super::envelope::Rules;
 use super::method::{Method, Methods};
 use super::reply::{deadline, deadline_exceeded};
 use super::settings::Settings;

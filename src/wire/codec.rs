@@ -16,8 +16,9 @@ use super::json;
 /// stream holds two of these while it idles.
 const FIRST_BUFFER: usize = 1024;
 
-/// Messages that are ready at once share a frame up to this size, in bytes.
-const FRAME: usize = 64 * 1024;
+/// Messages that are ready at once share a frame up to this size, in bytes. A
+/// chunk of output is larger in JSON and leaves alone, without growing a buffer.
+const FRAME: usize = 32 * 1024;
 
 /// The form of the messages of one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

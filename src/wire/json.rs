@@ -1,6 +1,6 @@
 //! Proto3 JSON where serde's defaults fall short: bytes and nulls.
 //!
-//! A message that is written by [`write`] may hand its bytes to
+//! A message that is written by [`write()`] may hand its bytes to
 //! `Serializer::serialize_bytes`: they go out as a base64 string in one pass,
 //! without a string in between and without a scan for escapes. That is for the
 //! messages that carry bulk data; other serializers know nothing of it.
@@ -24,28 +24,28 @@ pub fn write<M: Serialize + ?Sized>(message: &M, out: impl io::Write) -> serde_j
     message.serialize(&mut serde_json::Serializer::with_formatter(out, Proto3))
 }
 
+/// Largest text in bytes that is read a second time to find nulls. The tree of
+/// values that takes is many times as large as the text.
+const SECOND_READING: usize = 1 << 20;
+
 /// Reads a message from proto3 JSON.
 ///
-/// A field that is `null` counts as absent. Fails when the text is not the
-/// JSON form of the message.
+/// A field that is `null` counts as absent, in texts up to 1 MiB. Fails when
+/// the text is not the JSON form of the message.
 pub fn read<M: DeserializeOwned>(text: &[u8]) -> serde_json::Result<M> {
-    serde_json::from_slice(text).or_else(|error| {
-        // Generated code refuses null for scalars. Nobody sends it in practice,
-        // so the price of a second pass is paid only after a failure.
-        let mut value: Value = serde_json::from_slice(text).map_err(|_| error_again(text, &error))?;
-        if !drop_nulls(&mut value) {
-            return Err(error);
-        }
-        M::deserialize(value)
+    serde_json::from_slice(text).or_else(|error| match text {
+        [] => Err(serde_json::Error::custom("an empty body is no JSON object")),
+        // Generated code refuses null for scalars. Clients leave such fields
+        // out, so only a failure pays for a second reading.
+        text if text.len() <= SECOND_READING => read_without_nulls(text).ok_or(error),
+        _ => Err(error),
     })
 }
 
-/// The first error again: it has the position, and serde_json's cannot be cloned.
-fn error_again(text: &[u8], error: &serde_json::Error) -> serde_json::Error {
-    match text.is_empty() {
-        true => serde_json::Error::custom("an empty body is not a JSON object"),
-        false => serde_json::Error::custom(error),
-    }
+/// Reads a message without the fields that are null; `None` if that does not help.
+fn read_without_nulls<M: DeserializeOwned>(text: &[u8]) -> Option<M> {
+    let mut value: Value = serde_json::from_slice(text).ok()?;
+    drop_nulls(&mut value).then(|| M::deserialize(value).ok())?
 }
 
 /// Removes the fields that are null and returns whether there were any.
@@ -80,7 +80,7 @@ impl serde_json::ser::Formatter for Proto3 {
     }
 }
 
-/// A bytes field on its way to [`write`].
+/// A bytes field on its way to [`write()`].
 #[derive(Clone, Copy, Debug)]
 pub struct ToBase64<'a>(pub &'a [u8]);
 

@@ -19,8 +19,8 @@
 //!    answer reaches a client that still sends.
 //! 2. `call`: the request head is checked (`method`, `dialect`, `timeout`,
 //!    `gzip`) and turned into gRPC's, or refused (`refusal`).
-//! 3. `request`: the body becomes uncompressed gRPC envelopes (`envelope`,
-//!    `text`). A breach of the rules reaches the handler as the error of its
+//! 3. `request`: the body becomes uncompressed gRPC envelopes (`check`,
+//!    `envelope`, `text`). A breach of the rules reaches the handler as the error of its
 //!    stream, or ends a call of one message before the handler runs.
 //! 4. `codec`: tonic reads and writes messages, binary or JSON (`json`).
 //! 5. `reply` or `unary`: the answer gets the head and the ending of the
@@ -49,11 +49,17 @@
 //! let app = axum::Router::<()>::new().fallback_service(rpc);
 //! ```
 //!
+//! Services with another codec (gRPC health, reflection) go into the table with
+//! [`Methods::from_descriptor_set`] and [`Methods::binary_only`]. A layer in
+//! front that turns a request away does so with [`refuse`], and wraps the body
+//! with [`Lingering`] first.
+//!
 //! Handlers see ordinary tonic requests. The time a client gave is in the
 //! metadata and, parsed, in the extension [`Timeout`]; trailing metadata of a
 //! success goes into the extension [`Trailers`].
 
 mod call;
+mod check;
 mod code;
 mod codec;
 mod dialect;

@@ -19,9 +19,10 @@ use super::refusal;
 use super::status::{Outcome, strip, to_end_stream, to_trailers};
 use super::{gzip, text};
 
-/// Trailing metadata of a successful answer, as an extension of the response.
+/// Trailing metadata of an answer, as an extension of the response.
 ///
-/// Tonic has no other place for it; errors carry theirs in the status.
+/// Tonic has no other place for that of a success. An error adds the metadata
+/// of its status to it.
 #[derive(Clone, Debug, Default)]
 pub struct Trailers(pub tonic::metadata::MetadataMap);
 
@@ -62,7 +63,7 @@ struct Reply {
     /// `None` once the ending was written.
     inner: Option<Body>,
     deadline: Option<Pin<Box<Sleep>>>,
-    /// Metadata that a successful ending carries.
+    /// Metadata that the ending carries in any case.
     trailers: HeaderMap,
     /// Compresses messages from a size on.
     squeeze: Option<(usize, Cutter)>,
@@ -86,7 +87,9 @@ impl Reply {
     fn end(&mut self, mut outcome: Outcome) {
         self.inner = None;
         self.deadline = None;
-        outcome.metadata.extend(std::mem::take(&mut self.trailers));
+        let mut metadata = std::mem::take(&mut self.trailers);
+        metadata.extend(std::mem::take(&mut outcome.metadata));
+        outcome.metadata = metadata;
         match self.dialect {
             Dialect::Grpc => self.ready.push_back(Frame::trailers(to_trailers(outcome))),
             Dialect::GrpcWeb | Dialect::GrpcWebText => {

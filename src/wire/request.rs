@@ -8,8 +8,9 @@ use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 use tonic::{Code, Status};
 
+use super::check::{Checker, Rules};
 use super::dialect::Dialect;
-use super::envelope::{Checker, Rules, head, put_message};
+use super::envelope::{head, put_message};
 use super::gzip;
 use super::linger::Lingering;
 use super::text;

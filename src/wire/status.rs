@@ -11,12 +11,11 @@ use tonic::{Code, Status};
 use super::{code, json};
 
 /// Headers that are the protocol's, never metadata of the answer.
-const PROTOCOL: [HeaderName; 7] = [
+const PROTOCOL: [HeaderName; 6] = [
     Status::GRPC_STATUS,
     Status::GRPC_MESSAGE,
     Status::GRPC_STATUS_DETAILS,
     HeaderName::from_static("grpc-encoding"),
-    HeaderName::from_static("grpc-accept-encoding"),
     http::header::CONTENT_TYPE,
     http::header::CONTENT_LENGTH,
 ];

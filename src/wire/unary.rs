@@ -13,6 +13,10 @@ use super::reply::Trailers;
 use super::status::{Outcome, strip};
 use super::{gzip, refusal};
 
+/// Compressing this many bytes takes milliseconds, and other calls wait for this
+/// thread: it is left to another.
+const LONG_WORK: usize = 256 * 1024;
+
 /// Turns the answer of a service into a unary Connect answer.
 pub(super) async fn answer(call: &Call, response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
@@ -22,8 +26,9 @@ pub(super) async fn answer(call: &Call, response: Response<Body>) -> Response<Bo
     strip(&mut parts.headers);
     let trailers = parts.extensions.remove::<Trailers>().unwrap_or_default();
     let (message, mut outcome) = collect(body).await;
-    outcome.metadata.extend(trailers.0.into_headers());
-    put_trailers(outcome.metadata, &mut parts.headers);
+    let mut metadata = trailers.0.into_headers();
+    metadata.extend(std::mem::take(&mut outcome.metadata));
+    put_trailers(metadata, &mut parts.headers);
     let message = match (outcome.error, message) {
         (None, Some(message)) => message,
         (error, _) => {
@@ -33,18 +38,32 @@ pub(super) async fn answer(call: &Call, response: Response<Body>) -> Response<Bo
             return refusal::answer(call.content_type, outcome);
         }
     };
-    let gzip = call.gzip_from.filter(|from| message.len() >= *from);
-    let (message, encoding) = match gzip.and_then(|_| gzip::deflate(&message, 0)) {
-        Some(small) => (Bytes::from(small), Some("gzip")),
-        None => (message, None),
-    };
-    if let Some(encoding) = encoding {
-        parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    let (message, zipped) = squeeze(call, message).await;
+    if zipped {
+        parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     let content_type = HeaderValue::from_static(call.content_type.name);
     parts.headers.insert(CONTENT_TYPE, content_type);
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(message.len()));
     Response::from_parts(parts, Body::new(Full::new(message)))
+}
+
+/// Compresses the message if the client wants that and it pays; says whether it did.
+async fn squeeze(call: &Call, message: Bytes) -> (Bytes, bool) {
+    if call.gzip_from.is_none_or(|from| message.len() < from) {
+        return (message, false);
+    }
+    let small = if message.len() < LONG_WORK {
+        gzip::deflate(&message, 0)
+    } else {
+        let message = message.clone();
+        let work = tokio::task::spawn_blocking(move || gzip::deflate(&message, 0));
+        work.await.ok().flatten()
+    };
+    match small {
+        Some(small) => (Bytes::from(small), true),
+        None => (message, false),
+    }
 }
 
 /// Reads the one message and the outcome.

@@ -59,7 +59,7 @@ impl Workload {
             Class::System => return None,
         };
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        let name = format!("thawd-{}-{number}", std::process::id());
+        let name = format!("{}{number}", prefix());
         match Leaf::make(self.root.as_ref()?.join(parent).join(name)) {
             Ok(leaf) => Some(leaf),
             Err(error) => {
@@ -68,6 +68,14 @@ impl Workload {
             }
         }
     }
+}
+
+/// The parents of all leaves.
+const CLASSES: [&str; 3] = ["ptys", "user", "socats"];
+
+/// Begins the name of every leaf of this agent.
+fn prefix() -> String {
+    format!("thawd-{}-", std::process::id())
 }
 
 /// Sends a signal to a process by number; the caller knows that the number is not reused, or does not mind.
@@ -80,9 +88,21 @@ pub(super) fn signal_pid(pid: u32, number: i32) {
 }
 
 impl Workload {
-    /// Lists the processes of a program but its leader: what is in its leaf, or in its session and below the leader.
+    /// Kills what is left in the leaves of this agent, whoever its leader was.
+    pub fn kill_all(&self) {
+        let Some(root) = &self.root else { return };
+        for class in CLASSES {
+            for entry in fs::read_dir(root.join(class)).into_iter().flatten().flatten() {
+                if entry.file_name().to_string_lossy().starts_with(&prefix()) {
+                    let _ = fs::write(entry.path().join("cgroup.kill"), "1");
+                }
+            }
+        }
+    }
+
+    /// Lists the processes of a program but its leader: what is in its leaf, or what `/proc` shows to be related.
     ///
-    /// Without a leaf, a process that left the session *and* lost its parent escapes: only cgroups hold those.
+    /// Without a leaf, a process that leads a session of its own *and* lost its parent escapes: only cgroups hold those.
     #[must_use]
     pub fn family(&self, leader: u32, leaf: Option<&Leaf>) -> Vec<u32> {
         let mut family = leaf.map_or_else(|| relatives(leader), Leaf::members);
@@ -108,7 +128,7 @@ fn prepare(root: &Path) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::Unsupported, "not a cgroup v2 file system"));
     }
     let mem_total = crate::sys::memory::total().unwrap_or(0);
-    for class in ["ptys", "user", "socats"] {
+    for class in CLASSES {
         let dir = root.join(class);
         match fs::create_dir(&dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -130,24 +150,19 @@ fn sweep(dir: &Path) {
     }
 }
 
-/// Finds the leader, its session and group, and their descendants in `/proc`.
+/// Finds in `/proc` the leader and, again and again, whose parent, group or session one of them is.
 fn relatives(leader: u32) -> Vec<u32> {
-    let table: Vec<Stat> = fs::read_dir("/proc")
-        .map(|entries| entries.flatten().filter_map(|entry| stat(&entry.path())).collect())
-        .unwrap_or_default();
-    let children = table.iter().fold(HashMap::<u32, Vec<u32>>::new(), |mut children, stat| {
-        children.entry(stat.parent).or_default().push(stat.pid);
-        children
-    });
-    let mut queue: Vec<u32> = table
-        .iter()
-        .filter(|stat| stat.pid == leader || stat.session == leader || stat.group == leader)
-        .map(|stat| stat.pid)
-        .collect();
+    let mut below = HashMap::<u32, Vec<u32>>::new();
+    for stat in fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| stat(&entry.path())) {
+        for above in [stat.parent, stat.group, stat.session] {
+            below.entry(above).or_default().push(stat.pid);
+        }
+    }
     let mut family = HashSet::new();
+    let mut queue = vec![leader];
     while let Some(pid) = queue.pop() {
         if family.insert(pid) {
-            queue.extend(children.get(&pid).into_iter().flatten());
+            queue.extend(below.get(&pid).into_iter().flatten());
         }
     }
     family.into_iter().collect()

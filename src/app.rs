@@ -1,0 +1,139 @@
+//! The composition root: settings become rooms, rooms become one router, the router is served until a signal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tonic::service::Routes;
+use tower::Layer;
+
+use crate::base::Tasks;
+use crate::config::Config;
+use crate::fs::Files;
+use crate::host::{Environment, marker};
+use crate::identity::{Accounts, Defaults, Gate};
+use crate::process::Table;
+use crate::proto::filesystem::filesystem_server::FilesystemServer;
+use crate::proto::process::process_server::ProcessServer;
+use crate::server::{BindError, Listener, bind, serve, stack::stack};
+use crate::workload::Workload;
+use crate::{http, proto, rpc, wire};
+
+/// How long connections and programs may take to end after a signal.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// The RPC services, by the names in their paths.
+const SERVICES: [&str; 5] = [
+    "process.Process",
+    "filesystem.Filesystem",
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
+
+/// Holds everything that serves, with its listeners open.
+pub struct App {
+    listeners: Vec<Listener>,
+    router: Router,
+    server: crate::server::Settings,
+    table: Table,
+    tasks: Tasks,
+}
+
+impl App {
+    /// Builds the rooms and opens the listeners. Needs a running runtime.
+    ///
+    /// # Errors
+    /// A listener that cannot be opened.
+    pub async fn build(config: Config) -> Result<Self, BindError> {
+        let mut listeners = Vec::new();
+        for address in &config.listen {
+            listeners.push(bind(address).await?);
+        }
+        let tasks = Tasks::default();
+        let accounts = Arc::new(Accounts::default());
+        let defaults = Arc::new(Defaults::new(config.user, config.workdir));
+        let gate = Arc::new(Gate::new(config.token));
+        let environment = Arc::new(Environment::new(marker::leave(config.in_sandbox)));
+        let workload = Arc::new(Workload::prepare(&config.workload));
+        let table = Table::new(config.process, workload, tasks.clone());
+        let files = Files::new(config.access, Arc::clone(&accounts));
+
+        let process = rpc::process::Process::new(
+            table.clone(),
+            Arc::clone(&accounts),
+            Arc::clone(&defaults),
+            Arc::clone(&environment),
+        );
+        let filesystem = rpc::filesystem::Filesystem::new(files.clone(), Arc::clone(&accounts), Arc::clone(&defaults));
+        let plain = http::facts::router(Arc::clone(&environment))
+            .merge(http::lifecycle::router(http::lifecycle::Shared {
+                gate: Arc::clone(&gate),
+                defaults: Arc::clone(&defaults),
+                environment,
+            }))
+            .merge(http::files::router(http::files::Shared {
+                files,
+                accounts: Arc::clone(&accounts),
+                defaults,
+                gate: Arc::clone(&gate),
+            }));
+        let router = stack(plain, services(process, filesystem).await, &SERVICES, gate, accounts);
+        Ok(Self { listeners, router, server: config.server, table, tasks })
+    }
+
+    /// Tells the TCP addresses that are open, in the order of the configuration.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<std::net::SocketAddr> {
+        self.listeners.iter().filter_map(Listener::local_tcp).collect()
+    }
+
+    /// Serves until `shutdown`, then kills what runs and ends every task; says how many did not end in time.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> usize {
+        for listener in self.listeners {
+            serve(listener, self.router.clone(), self.server, &self.tasks);
+        }
+        shutdown.await;
+        self.table.shut_down();
+        self.table.emptied(DRAIN).await;
+        self.tasks.drain(DRAIN).await
+    }
+}
+
+/// Puts the RPC services behind the wire.
+async fn services(process: rpc::process::Process, filesystem: rpc::filesystem::Filesystem) -> Router {
+    let process = ProcessServer::new(process).max_decoding_message_size(usize::MAX);
+    let filesystem = FilesystemServer::new(filesystem).max_decoding_message_size(usize::MAX);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    for service in &SERVICES[..2] {
+        reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
+    }
+    let mut routes = Routes::new(process).add_service(filesystem).add_service(health);
+    let mut methods: wire::Methods = proto::METHODS.iter().cloned().collect();
+    methods.extend(binary(tonic_health::pb::FILE_DESCRIPTOR_SET));
+    if let Some((v1, v1alpha)) = reflection() {
+        routes = routes.add_service(v1).add_service(v1alpha);
+        methods.extend(binary(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET));
+        methods.extend(binary(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET));
+    }
+    let rpc = wire::layer(methods, wire::Settings::default()).layer(routes.prepare());
+    Router::new().fallback_service(rpc)
+}
+
+/// Reads the methods of a service that is not generated by us, and so has no JSON.
+fn binary(descriptors: &[u8]) -> wire::Methods {
+    wire::Methods::from_descriptor_set(descriptors).unwrap_or_default().binary_only()
+}
+
+/// Makes both generations of the reflection service; tools of the field still ask for the older one first.
+fn reflection() -> Option<(
+    tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>,
+    tonic_reflection::server::v1alpha::ServerReflectionServer<impl tonic_reflection::server::v1alpha::ServerReflection>,
+)> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Some((builder().build_v1().ok()?, builder().build_v1alpha().ok()?))
+}

@@ -1,0 +1,71 @@
+//! Flags and environment, parsed once and turned into each room's own settings.
+//!
+//! - [`flags`] what can be said, with help that a stranger understands
+//! - [`Config`] what was meant
+
+mod flags;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use flags::Flags;
+
+use crate::fs::Access;
+use crate::identity::Secret;
+use crate::process;
+use crate::server::{self, Address};
+use crate::workload;
+
+/// Holds the settings of every room.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: Vec<Address>,
+    /// Bounds of a connection.
+    pub server: server::Settings,
+    /// Bounds of programs.
+    pub process: process::Settings,
+    /// Where programs are placed.
+    pub workload: workload::Settings,
+    /// As whom files are touched.
+    pub access: Access,
+    /// Access token in force before `/init`.
+    pub token: Option<Secret>,
+    /// Default user before `/init`.
+    pub user: String,
+    /// Default folder before `/init`.
+    pub workdir: Option<String>,
+    /// Runs in a sandbox of the platform (and not in a container for tests).
+    pub in_sandbox: bool,
+}
+
+impl From<Flags> for Config {
+    fn from(flags: Flags) -> Self {
+        let listen = if flags.listen.is_empty() {
+            vec![Address::Tcp((std::net::Ipv4Addr::UNSPECIFIED, flags.port).into())]
+        } else {
+            flags.listen
+        };
+        let mut output = process::output::Settings { ring: flags.output_ring, ..Default::default() };
+        output.stall_alone = Duration::from_secs(flags.output_stall);
+        output.stall_shared = output.stall_shared.min(output.stall_alone);
+        Self {
+            listen,
+            server: server::Settings::default(),
+            process: process::Settings { output },
+            workload: workload::Settings { root: (!flags.no_cgroups).then_some(flags.cgroup_root) },
+            access: flags.file_access.into(),
+            token: flags.access_token.filter(|token| !token.is_empty()).map(Secret::new),
+            user: flags.default_user,
+            workdir: flags.default_workdir.filter(|folder: &String| !folder.is_empty()),
+            in_sandbox: !flags.isnotfc,
+        }
+    }
+}
+
+/// Where cgroup v2 is usually mounted.
+const CGROUP_ROOT: &str = "/sys/fs/cgroup";
+
+fn cgroup_root() -> PathBuf {
+    PathBuf::from(CGROUP_ROOT)
+}

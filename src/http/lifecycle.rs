@@ -1,0 +1,233 @@
+//! `POST /init`: the host brings time, token, variables and defaults after a start or a resume.
+//!
+//! Hosts call it every few milliseconds until the first answer, and anything but 204 fails the sandbox. So it
+//! applies everything in one synchronous step under one lock: an attempt whose client has given up is either not
+//! started or done, and the next one finds it done.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde_json::{Map, Value};
+
+use crate::ENVD_VERSION;
+use crate::host::{Environment, clock};
+use crate::identity::{Defaults, Gate, Secret};
+
+/// Largest body: a CA bundle and the variables of a sandbox fit many times over.
+const BODY_LIMIT: usize = 4 << 20;
+const VERSION: HeaderName = HeaderName::from_static("x-envd-version");
+
+/// Holds what `/init` changes.
+#[derive(Debug)]
+pub struct Shared {
+    /// The access token.
+    pub gate: Arc<Gate>,
+    /// Default user and folder.
+    pub defaults: Arc<Defaults>,
+    /// Guest-wide variables.
+    pub environment: Arc<Environment>,
+}
+
+#[derive(Debug)]
+struct Lifecycle {
+    shared: Shared,
+    /// Greatest time stamp applied, since the epoch; also the lock that serialises attempts.
+    latest: Mutex<Duration>,
+}
+
+/// Serves the route.
+pub fn router(shared: Shared) -> Router {
+    let lifecycle = Arc::new(Lifecycle { shared, latest: Mutex::default() });
+    let init = post(init).layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(lifecycle);
+    Router::new().route("/init", init)
+}
+
+async fn init(
+    State(lifecycle): State<Arc<Lifecycle>>,
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Response {
+    let mut response = match body {
+        Err(rejection) => rejection.status().into_response(),
+        Ok(body) => match Request::parse(&body) {
+            Some(request) => lifecycle.apply(request),
+            None => StatusCode::BAD_REQUEST.into_response(),
+        },
+    };
+    let headers = response.headers_mut();
+    headers.insert(VERSION, HeaderValue::from_static(ENVD_VERSION));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl Lifecycle {
+    fn apply(&self, request: Request) -> Response {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(reason) = self.authorise(request.token.as_ref()) {
+            return (StatusCode::UNAUTHORIZED, reason).into_response();
+        }
+        // An attempt that was overtaken by a later one changes nothing.
+        if request.timestamp.is_none_or(|timestamp| timestamp >= *latest) {
+            if let Some(timestamp) = request.timestamp {
+                *latest = timestamp;
+                follow_clock(timestamp);
+            }
+            self.shared.apply(request);
+        }
+        StatusCode::NO_CONTENT.into_response()
+    }
+
+    /// Without a metadata service behind us, the token that is set can only be confirmed, not replaced.
+    fn authorise(&self, token: Option<&Secret>) -> Result<(), &'static str> {
+        match (self.shared.gate.token(), token) {
+            (None, _) => Ok(()),
+            (Some(stored), Some(token)) if stored.matches(token.expose().as_bytes()) => Ok(()),
+            (Some(_), Some(_)) => Err("access token validation failed"),
+            (Some(_), None) => Err("access token reset not authorized"),
+        }
+    }
+}
+
+impl Shared {
+    fn apply(&self, request: Request) {
+        if let Some(variables) = request.variables {
+            self.environment.replace_user(variables);
+        }
+        self.gate.set(request.token);
+        if let Some(user) = request.user {
+            self.defaults.set_user(user);
+        }
+        if let Some(workdir) = request.workdir {
+            self.defaults.set_workdir(workdir);
+        }
+        for name in request.unsupported {
+            tracing::warn!(name, "this agent does not apply this part of /init");
+        }
+    }
+}
+
+fn follow_clock(host: Duration) {
+    match clock::follow(host) {
+        Ok(true) => tracing::info!("the clock was set to the host's time"),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(%error, "cannot set the clock"),
+    }
+}
+
+/// Holds a checked body. Absent and empty fields change nothing.
+#[derive(Debug, Default)]
+struct Request {
+    timestamp: Option<Duration>,
+    token: Option<Secret>,
+    variables: Option<BTreeMap<String, String>>,
+    user: Option<String>,
+    workdir: Option<String>,
+    unsupported: Vec<&'static str>,
+}
+
+impl Request {
+    /// Reads a body as Go's decoder does: no body is an empty request, names match in any case, null is absent.
+    fn parse(body: &[u8]) -> Option<Self> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Some(Self::default());
+        }
+        let fields: Map<String, Value> = serde_json::from_slice(body).ok()?;
+        let mut request = Self::default();
+        for (name, value) in fields {
+            if value.is_null() {
+                continue;
+            }
+            match name.to_ascii_lowercase().as_str() {
+                "timestamp" => request.timestamp = Some(instant(value.as_str()?)?),
+                "accesstoken" => request.token = Some(token(value)?),
+                "envvars" => request.variables = Some(serde_json::from_value(value).ok()?),
+                "defaultuser" => request.user = non_empty(value)?,
+                "defaultworkdir" => request.workdir = non_empty(value)?,
+                "cabundle" => request.unsupported.extend(non_empty(value)?.map(|_| "caBundle")),
+                "volumemounts" => request.unsupported.extend((!value.as_array()?.is_empty()).then_some("volumeMounts")),
+                _ => {}
+            }
+        }
+        Some(request)
+    }
+}
+
+fn token(value: Value) -> Option<Secret> {
+    let Value::String(token) = value else { return None };
+    (!token.is_empty() && !token.contains('\\')).then(|| Secret::new(token))
+}
+
+/// Gives the text, `None` inside when it is empty; `None` outside when it is no text.
+#[expect(clippy::option_option, reason = "a wrong type and an empty text are answered differently")]
+fn non_empty(value: Value) -> Option<Option<String>> {
+    let Value::String(text) = value else { return None };
+    Some((!text.is_empty()).then_some(text))
+}
+
+/// Reads RFC 3339.
+fn instant(text: &str) -> Option<Duration> {
+    let timestamp: prost_types::Timestamp = text.parse().ok()?;
+    Some(Duration::new(u64::try_from(timestamp.seconds).ok()?, u32::try_from(timestamp.nanos).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_read_as_hosts_send_it() {
+        let body =
+            br#"{"TimeStamp":"2026-01-02T03:04:05.5+01:00","accessToken":"t","envVars":{"A":"1"},"defaultUser":"",
+            "defaultWorkdir":"/code","hyperloopIP":"1.2.3.4","lifecycleID":null}"#;
+        let request = Request::parse(body).unwrap();
+        assert_eq!(request.timestamp, Some(Duration::new(1_767_319_445, 500_000_000)));
+        assert_eq!((request.user, request.workdir.as_deref()), (None, Some("/code")));
+        assert!(request.token.is_some_and(|token| token.matches(b"t")));
+        assert!(Request::parse(b" ").is_some_and(|request| request.token.is_none() && request.variables.is_none()));
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_meant_is_refused() {
+        for body in [
+            "{",
+            "[]",
+            "1",
+            "{} x",
+            r#"{"accessToken":""}"#,
+            r#"{"accessToken":"a\\b"}"#,
+            r#"{"accessToken":5}"#,
+            r#"{"timestamp":"yesterday"}"#,
+            r#"{"timestamp":1}"#,
+            r#"{"envVars":[]}"#,
+            r#"{"envVars":{"A":1}}"#,
+            r#"{"defaultUser":{}}"#,
+        ] {
+            assert!(Request::parse(body.as_bytes()).is_none(), "{body}");
+        }
+    }
+
+    fn lifecycle() -> Lifecycle {
+        let shared = Shared { gate: Arc::default(), defaults: Arc::default(), environment: Arc::default() };
+        Lifecycle { shared, latest: Mutex::default() }
+    }
+
+    fn post(lifecycle: &Lifecycle, body: &str) -> u16 {
+        lifecycle.apply(Request::parse(body.as_bytes()).unwrap()).status().as_u16()
+    }
+
+    #[test]
+    fn a_token_that_is_set_is_confirmed_and_never_replaced() {
+        let lifecycle = lifecycle();
+        assert_eq!(post(&lifecycle, r#"{"accessToken":"A"}"#), 204);
+        assert_eq!(post(&lifecycle, r#"{"accessToken":"A","envVars":{"X":"1"}}"#), 204);
+        assert_eq!(post(&lifecycle, r#"{"accessToken":"B","envVars":{}}"#), 401);
+        assert_eq!(post(&lifecycle, "{}"), 401);
+        assert_eq!(lifecycle.shared.environment.all().len(), 1);
+    }
+}

@@ -1,0 +1,156 @@
+//! One task a connection.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::Request;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tower::{Service, ServiceExt};
+
+use super::bind::{Listener, Stream};
+use super::head::{Busy, TimedHead};
+use crate::base::Tasks;
+
+/// Bounds of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Time from the first byte of a request head to its last.
+    pub head: Duration,
+    /// Silence between two requests after which a connection is closed; longer than proxies keep theirs.
+    pub idle: Duration,
+    /// Silence on an HTTP/2 connection with open streams before a ping.
+    pub ping: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(30), idle: Duration::from_secs(640), ping: Duration::from_secs(90) }
+    }
+}
+
+/// How long a ping may stay unanswered.
+const PING_ANSWER: Duration = Duration::from_secs(20);
+/// HTTP/2 windows: enough for one full-speed stream on a fast network, and for the streams of one connection.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Streams of one HTTP/2 connection: SDK programs hold hundreds of idle ones.
+const STREAMS: u32 = 4096;
+/// Pause after an accept that failed for want of descriptors, so that a full table is no busy loop.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Serves a listener until the tasks are drained; `app` answers every request.
+pub fn serve<A>(listener: Listener, app: A, settings: Settings, tasks: &Tasks)
+where
+    A: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    A::Future: Send,
+{
+    let server = server(settings, tasks);
+    let spawner = tasks.clone();
+    tasks.spawn(async move {
+        loop {
+            match listener.accept().await {
+                Ok(stream) => spawner.spawn(connection(stream, app.clone(), server.clone(), settings.head)),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
+            }
+        }
+    });
+}
+
+fn server(settings: Settings, tasks: &Tasks) -> Builder<Spawner> {
+    let mut server = Builder::new(Spawner(tasks.clone()));
+    server.http1().timer(TokioTimer::new()).header_read_timeout(settings.idle).half_close(false);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(settings.ping)
+        .keep_alive_timeout(PING_ANSWER)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(STREAMS);
+    server
+}
+
+async fn connection<A>(stream: Stream, app: A, server: Builder<Spawner>, head: Duration)
+where
+    A: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    A::Future: Send,
+{
+    let busy = Busy::default();
+    let stream = TokioIo::new(TimedHead::new(stream, busy.clone(), head));
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let guard = Answering::new(&busy);
+        let answer = app.clone().oneshot(request.map(Body::new));
+        async move { answer.await.map(|response| response.map(|body| Guarded { body, _guard: guard })) }
+    });
+    if let Err(error) = server.serve_connection(stream, service).await {
+        // Clients leave in the middle all the time.
+        tracing::trace!(error, "connection ended");
+    }
+}
+
+/// Marks the connection as answering until the answer's body is gone.
+struct Answering(Busy);
+
+impl Answering {
+    fn new(busy: &Busy) -> Self {
+        busy.set(true);
+        Self(busy.clone())
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// Carries an answer's body and the mark that it is being sent.
+struct Guarded {
+    body: Body,
+    _guard: Answering,
+}
+
+impl http_body::Body for Guarded {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Starts hyper's own tasks (HTTP/2 streams) where all others start.
+#[derive(Clone)]
+struct Spawner(Tasks);
+
+impl<F> hyper::rt::Executor<F> for Spawner
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn(async move {
+            future.await;
+        });
+    }
+}

@@ -1,0 +1,84 @@
+//! Who is there: the access token first, then the user that the request names.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, Method, StatusCode, header};
+
+use crate::http::status::Refusal;
+use crate::identity::{Accounts, Caller, Gate};
+
+/// Carries the access token.
+const TOKEN: &str = "x-access-token";
+/// What published clients recognise.
+const NO_TOKEN: &str = "unauthorized access, please provide a valid access token or method signing if supported";
+
+/// Refuses requests without the token, but for the four that prove themselves otherwise or need no proof.
+pub async fn token(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+    let offered = request.headers().get(TOKEN).map(http::HeaderValue::as_bytes);
+    if gate.admits(offered) || is_open(request.method(), request.uri().path()) {
+        return next.run(request).await;
+    }
+    super::let_finish(request);
+    Refusal::new(StatusCode::UNAUTHORIZED, NO_TOKEN).into_response()
+}
+
+/// `/files` checks token or signature itself; `/init` brings the token.
+fn is_open(method: &Method, path: &str) -> bool {
+    match path {
+        "/health" => method == Method::GET,
+        "/files" => method == Method::GET || method == Method::POST,
+        "/init" => method == Method::POST,
+        _ => false,
+    }
+}
+
+/// Looks up the user of `Authorization: Basic` (the password is ignored) and hands it on as [`Caller`]; an account
+/// that does not exist is refused in the caller's own protocol, on every route.
+pub async fn user(State(accounts): State<Arc<Accounts>>, mut request: Request, next: Next) -> Response {
+    let caller = match basic_user(request.headers()).map(|name| accounts.user(&name)) {
+        None => Caller::Default,
+        Some(Ok(user)) => Caller::Named(user),
+        Some(Err(error)) => {
+            let status = crate::rpc::status::from_failure(&error);
+            let refusal = crate::wire::refuse(request.headers(), status).map(axum::body::Body::new);
+            super::let_finish(request);
+            return refusal;
+        }
+    };
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+fn basic_user(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = base64_simd::STANDARD.decode_to_vec(encoded.trim()).ok()?;
+    let text = String::from_utf8(decoded).ok()?;
+    // The last colon: `uid:gid:` is a numeric account with an empty password, and no account name has a colon.
+    let (user, _) = text.rsplit_once(':')?;
+    (!user.is_empty()).then(|| user.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_basic_user_is_what_stands_before_the_password() {
+        let of = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, text.parse().unwrap());
+            basic_user(&headers)
+        };
+        let basic = |text: &str| of(&format!("Basic {}", base64_simd::STANDARD.encode_to_string(text)));
+        assert_eq!(basic("root:"), Some("root".to_owned()));
+        assert_eq!(basic("1000:1000:"), Some("1000:1000".to_owned()));
+        assert_eq!((basic(":"), basic("root"), of("Basic ***"), of("Bearer x")), (None, None, None, None));
+    }
+}

@@ -1,0 +1,13 @@
+//! The built daemon, driven from outside.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod auth;
+mod daemon;
+mod listen;
+mod process_end;
+mod process_input;
+mod process_output;
+mod process_start;
