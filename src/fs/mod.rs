@@ -12,13 +12,10 @@
 //! - [`change`] making directories and moving
 //! - [`transfer`] moving to another filesystem
 //! - [`remove`] taking trees away
-<<<<<<< HEAD
-//! - [`watch`] who is told when files change
-=======
 //! - [`read`] downloads, in large pieces
 //! - [`write`](mod@write) uploads, whole or not at all
 //! - [`version`] which version of a file is meant
->>>>>>> main
+//! - [`watch`] who is told when files change
 //! - [`error`] what can go wrong
 
 pub mod access;
@@ -34,12 +31,9 @@ pub mod remove;
 #[cfg(test)]
 pub(crate) mod scratch;
 pub mod transfer;
-<<<<<<< HEAD
-pub mod watch;
-=======
 pub mod version;
+pub mod watch;
 pub mod write;
->>>>>>> main
 
 pub use access::{Access, Files};
 pub use entry::Entry;

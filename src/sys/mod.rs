@@ -5,16 +5,10 @@
 //!
 //! - [`spawn`] starting a program (over `clone`), [`wait`] how it ended, [`pty`] its terminal
 //! - [`fd`] pipes and descriptors, [`poll`] registering them with the runtime
-<<<<<<< HEAD
-//! - [`creds`] the identity under which one thread touches files, [`xattr`] extended attributes of user space, [`statfs`] which
-//!   filesystem
-//! - [`memory`] how much there is, [`clock`] what time it is
-=======
 //! - [`socket`] finding out that a peer is gone
 //! - [`creds`] the identity under which one thread touches files, [`xattr`] extended attributes of user space
-//! - [`file`] files without a name, reservations, copies
+//! - [`file`] files without a name, reservations, copies; [`statfs`] which filesystem
 //! - [`limits`] what the agent inherited, [`memory`] how much there is, [`clock`] what time it is
->>>>>>> main
 
 pub mod clock;
 mod clone;
