@@ -3,19 +3,23 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::convert::Client;
+use super::watch;
+use crate::fs::watch::{Spec, Watches};
 use crate::fs::{Entry, Files, FsError, change, entry, list, remove};
 use crate::identity::accounts::Table;
 use crate::identity::{Accounts, Defaults, ResolvedPath, User};
 use crate::proto::filesystem as pb;
-use crate::rpc::{caller, status};
+use crate::rpc::{caller, keepalive, status};
 
 /// Serves `filesystem.Filesystem`.
 #[derive(Clone, Debug)]
 pub struct Filesystem {
     files: Files,
+    watches: Watches,
     accounts: Arc<Accounts>,
     defaults: Arc<Defaults>,
 }
@@ -30,7 +34,7 @@ impl Filesystem {
     /// Serves the files of this machine.
     #[must_use]
     pub fn new(files: Files, accounts: Arc<Accounts>, defaults: Arc<Defaults>) -> Self {
-        Self { files, accounts, defaults }
+        Self { watches: Watches::new(files.clone()), files, accounts, defaults }
     }
 
     fn asked<T>(&self, request: &Request<T>) -> Result<Asked, Status> {
@@ -38,10 +42,13 @@ impl Filesystem {
         Ok(Asked { user, client: Client::of(request.metadata()) })
     }
 
-    fn path(&self, raw: &str, user: &User) -> Result<PathBuf, Status> {
+    fn resolve(&self, raw: &str, user: &User) -> Result<ResolvedPath, Status> {
         ResolvedPath::resolve(raw, user, self.defaults.workdir().as_deref())
-            .map(ResolvedPath::into_path)
             .map_err(|error| status::from_failure(&error))
+    }
+
+    fn path(&self, raw: &str, user: &User) -> Result<PathBuf, Status> {
+        self.resolve(raw, user).map(ResolvedPath::into_path)
     }
 
     /// Runs a verb as the user, with the names of all owners at hand.
@@ -103,5 +110,49 @@ impl pb::filesystem_server::Filesystem for Filesystem {
         let path = self.path(&raw, &user)?;
         self.run(&user, move |_, _| remove::remove(&path)).await?;
         Ok(client.answer(pb::RemoveResponse {}))
+    }
+
+    async fn watch_dir(
+        &self,
+        request: Request<pb::WatchDirRequest>,
+    ) -> Result<Response<BoxStream<pb::WatchDirResponse>>, Status> {
+        let Asked { user, client } = self.asked(&request)?;
+        let interval = keepalive::interval(request.metadata());
+        let pb::WatchDirRequest { path, recursive, include_entry, allow_network_mounts } = request.into_inner();
+        let spec = Spec { path: self.resolve(&path, &user)?, recursive, include_entry, allow_network_mounts };
+        let armed = self.watches.open(&user, spec).await.map_err(|error| status::from_failure(&error))?;
+        Ok(client.answer(Box::pin(watch::stream(armed, client, interval))))
+    }
+
+    async fn create_watcher(
+        &self,
+        request: Request<pb::CreateWatcherRequest>,
+    ) -> Result<Response<pb::CreateWatcherResponse>, Status> {
+        let Asked { user, client } = self.asked(&request)?;
+        let pb::CreateWatcherRequest { path, recursive, include_entry, allow_network_mounts } = request.into_inner();
+        let spec = Spec { path: self.resolve(&path, &user)?, recursive, include_entry, allow_network_mounts };
+        let created = self.watches.create(&user, spec).await;
+        let watcher_id = created.map_err(|error| status::from_failure(&error))?;
+        Ok(client.answer(pb::CreateWatcherResponse { watcher_id }))
+    }
+
+    async fn get_watcher_events(
+        &self,
+        request: Request<pb::GetWatcherEventsRequest>,
+    ) -> Result<Response<pb::GetWatcherEventsResponse>, Status> {
+        let Asked { client, .. } = self.asked(&request)?;
+        let events = self.watches.events(&request.into_inner().watcher_id).await;
+        let events = events.map_err(|error| status::from_failure(&error))?;
+        let events = events.into_iter().map(|event| client.event(event)).collect();
+        Ok(client.answer(pb::GetWatcherEventsResponse { events }))
+    }
+
+    async fn remove_watcher(
+        &self,
+        request: Request<pb::RemoveWatcherRequest>,
+    ) -> Result<Response<pb::RemoveWatcherResponse>, Status> {
+        let Asked { client, .. } = self.asked(&request)?;
+        self.watches.remove(&request.into_inner().watcher_id).map_err(|error| status::from_failure(&error))?;
+        Ok(client.answer(pb::RemoveWatcherResponse {}))
     }
 }
