@@ -82,7 +82,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_watch_that_cannot_be_is_refused_before_any_message() {
-        for (path, code) in [("/none", Code::NotFound), ("/etc/passwd", Code::InvalidArgument), ("~x", Code::InvalidArgument)]
+        for (path, code) in
+            [("/none", Code::NotFound), ("/etc/passwd", Code::InvalidArgument), ("~x", Code::InvalidArgument)]
         {
             assert_eq!(watch(path).await.map(|_| ()).unwrap_err().code(), code, "{path}");
         }
