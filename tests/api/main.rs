@@ -6,6 +6,7 @@ mod support;
 
 mod auth;
 mod daemon;
+mod grpc;
 mod listen;
 mod process_end;
 mod process_input;
