@@ -80,7 +80,6 @@ onEachWire('Process', ($) => {
     }
     await $.process.streamInput(requests())
     await $.process.closeStdin({ process: $.selector(pid) })
-    await $.process.closeStdin({ process: $.selector(pid) })
     assert.equal(`${(await rest()).stdout}`.split(' ')[0], sha256(Buffer.concat(chunks)))
   })
 
