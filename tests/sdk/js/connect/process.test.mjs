@@ -171,6 +171,17 @@ onEachWire('Process', ($) => {
     await zipped.list({})
   })
 
+  law('three hundred idle listeners leave room for calls, and all get the end', async () => {
+    const { pid, rest } = await $.start('read line', { stdin: true })
+    const listeners = Array.from({ length: 300 }, () => $.process.connect({ process: $.selector(pid) })[Symbol.asyncIterator]())
+    const next = async () => (await Promise.all(listeners.map((each) => each.next()))).map(({ value }) => value.event.event.case)
+    assert.deepEqual(new Set(await next()), new Set(['start']))
+    const value = Buffer.from('\n')
+    await $.process.sendInput({ process: $.selector(pid), input: { input: { case: 'stdin', value } } })
+    assert.deepEqual(new Set(await next()), new Set(['end']))
+    await rest()
+  })
+
   law('a hundred calls share one client', async () => {
     const told = await Promise.all(Array.from({ length: 100 }, (_, n) => $.run(`echo ${n}`)))
     assert.deepEqual(told.map(({ stdout }) => `${stdout}`), Array.from({ length: 100 }, (_, n) => `${n}\n`))
