@@ -157,6 +157,16 @@ async def test_writing_a_directory_is_an_invalid_argument(sbx, temp, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
+async def test_a_large_upload_that_is_refused_tells_why(sbx, temp, way):
+    """The refusal is known long before the body is over."""
+    data = random.Random(8).randbytes(8 << 20)
+    with pytest.raises(sbx.error("unauthenticated")):
+        await sbx.files.write(f"{temp}/file", data, user="nobody-by-this-name", **WAYS[way])
+    with pytest.raises(sbx.error("invalid_argument")):
+        await sbx.files.write(temp, data, **WAYS[way])
+
+
+@pytest.mark.parametrize("way", WAYS)
 async def test_a_full_disk_is_not_enough_space(sbx, temp, way):
     with small_disk(temp):
         with pytest.raises(sbx.client.module.NotEnoughSpaceException):

@@ -100,10 +100,10 @@ onEachWire('Filesystem', ($) => {
     await $.refused($.files.getWatcherEvents({ watcherId }), Code.NotFound)
   })
 
-  law('a listing of five thousand entries is one answer', async () => {
-    for (let n = 0; n < 5000; n++) writeFileSync(`${$.temp}/${`${n}`.padStart(4, '0')}`, '')
+  law('a listing of a thousand entries is one answer', async () => {
+    for (let n = 0; n < 1000; n++) writeFileSync(`${$.temp}/${`${n}`.padStart(4, '0')}`, '')
     const { entries } = await $.files.listDir({ path: $.temp })
-    assert.equal(entries.length, 5000)
-    assert.deepEqual([entries[0].name, entries.at(-1).name], ['0000', '4999'])
+    assert.equal(entries.length, 1000)
+    assert.deepEqual([entries[0].name, entries.at(-1).name], ['0000', '0999'])
   })
 })

@@ -80,7 +80,6 @@ onEachWire('Process', ($) => {
     }
     await $.process.streamInput(requests())
     await $.process.closeStdin({ process: $.selector(pid) })
-    await $.process.closeStdin({ process: $.selector(pid) })
     assert.equal(`${(await rest()).stdout}`.split(' ')[0], sha256(Buffer.concat(chunks)))
   })
 
@@ -170,6 +169,17 @@ onEachWire('Process', ($) => {
     }
     assert.equal(`${Buffer.concat(told)}`, argument)
     await zipped.list({})
+  })
+
+  law('three hundred idle listeners leave room for calls, and all get the end', async () => {
+    const { pid, rest } = await $.start('read line', { stdin: true })
+    const listeners = Array.from({ length: 300 }, () => $.process.connect({ process: $.selector(pid) })[Symbol.asyncIterator]())
+    const next = async () => (await Promise.all(listeners.map((each) => each.next()))).map(({ value }) => value.event.event.case)
+    assert.deepEqual(new Set(await next()), new Set(['start']))
+    const value = Buffer.from('\n')
+    await $.process.sendInput({ process: $.selector(pid), input: { input: { case: 'stdin', value } } })
+    assert.deepEqual(new Set(await next()), new Set(['end']))
+    await rest()
   })
 
   law('a hundred calls share one client', async () => {

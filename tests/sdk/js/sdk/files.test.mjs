@@ -79,6 +79,13 @@ laws('writing', ($) => {
     law(`writing a directory as ${way} is an invalid argument`, () =>
       $.refused($.sbx.files.write($.temp, 'text', options), 'invalid_argument'))
 
+    law(`a large upload that is refused tells why as ${way}`, async () => {
+      const data = arrayBuffer(randomBytes(8 << 20))
+      const unknown = { user: 'nobody-by-this-name', ...options }
+      await $.refused($.sbx.files.write(`${$.temp}/file`, data, unknown), 'unauthenticated')
+      await $.refused($.sbx.files.write($.temp, data, options), 'invalid_argument')
+    })
+
     law(`a full disk is not enough space as ${way}`, async () => {
       mkdirSync(`${$.temp}/disk`)
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'thawd-sdk', `${$.temp}/disk`])

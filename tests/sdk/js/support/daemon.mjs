@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, rmdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,8 +21,37 @@ async function freePort() {
   return port
 }
 
+/** A root for the cgroups of one daemon; without cgroup2 on this machine it has none. */
+class Cgroups {
+  flags = ['-no-cgroups']
+
+  constructor(name) {
+    if (!process.env.THAWD_CGROUPS) return
+    this.root = join(process.env.THAWD_CGROUPS, name)
+    mkdirSync(this.root)
+    this.flags = ['-cgroup-root', this.root]
+  }
+
+  /** Ends what still runs below it, and removes it once that is gone. */
+  async remove() {
+    if (!this.root) return
+    writeFileSync(join(this.root, 'cgroup.kill'), '1')
+    await until(() => {
+      try {
+        const children = readdirSync(this.root, { withFileTypes: true }).filter((each) => each.isDirectory())
+        for (const { name } of children) rmdirSync(join(this.root, name))
+        rmdirSync(this.root)
+        return true
+      } catch {
+        return false
+      }
+    }, `${this.root} is removed`)
+  }
+}
+
 export class Daemon {
   #process
+  #cgroups
   #directory
   #log
 
@@ -33,10 +62,11 @@ export class Daemon {
     daemon.#directory = mkdtempSync(join(tmpdir(), 'thawd-sdk-'))
     daemon.#log = join(daemon.#directory, 'log')
     const log = openSync(daemon.#log, 'a')
+    daemon.#cgroups = new Cgroups(`thawd-sdk-${process.pid}-${daemon.port}`)
     const flags = (process.env.THAWD_FLAGS ?? '').split(' ').filter(Boolean)
     daemon.#process = spawn(
       process.env.THAWD_BIN,
-      ['-port', `${daemon.port}`, '-isnotfc', '-verbose', ...flags],
+      ['-port', `${daemon.port}`, '-isnotfc', '-verbose', ...daemon.#cgroups.flags, ...flags],
       { stdio: ['ignore', log, log], env: { PATH: process.env.PATH, THAWD_SECRET_OF_THE_HARNESS: 'leaked' } },
     )
     try {
@@ -82,6 +112,7 @@ export class Daemon {
       await gone
       clearTimeout(hurry)
     }
+    await this.#cgroups.remove()
     rmSync(this.#directory, { recursive: true })
   }
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import shlex
 import signal
 import socket
@@ -30,6 +31,34 @@ def default_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
+class Cgroups:
+    """A root for the cgroups of one daemon; without cgroup2 on this machine it has none."""
+
+    def __init__(self, name):
+        mount = os.environ.get("THAWD_CGROUPS")
+        self._root = mount and pathlib.Path(mount, name)
+        self.flags = ["-no-cgroups"]
+        if self._root:
+            self._root.mkdir()
+            self.flags = ["-cgroup-root", str(self._root)]
+
+    def remove(self):
+        """End what still runs below it, and remove it once that is gone."""
+        if not self._root:
+            return
+        (self._root / "cgroup.kill").write_text("1")
+        end = time.monotonic() + READY
+        while self._root.exists():
+            try:
+                for path in sorted(self._root.rglob("*/"), reverse=True):
+                    path.rmdir()
+                self._root.rmdir()
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
+
+
 class Daemon:
     """A running daemon. `url` is where clients go."""
 
@@ -37,8 +66,10 @@ class Daemon:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = tempfile.NamedTemporaryFile(prefix="thawd-sdk-", suffix=".log")
+        self._cgroups = Cgroups(f"thawd-sdk-{os.getpid()}-{self.port}")
         self._process = subprocess.Popen(
             [os.environ["THAWD_BIN"], "-port", str(self.port), "-isnotfc", "-verbose"]
+            + self._cgroups.flags
             + shlex.split(os.environ.get("THAWD_FLAGS", "")),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -92,3 +123,4 @@ class Daemon:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._cgroups.remove()
