@@ -1,5 +1,5 @@
 //! What the tests that drive the built binary share: a daemon of their own, and a client that can misbehave.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support")]
 
 pub mod connect;
 pub mod http;
