@@ -13,6 +13,7 @@ use crate::fs::Files;
 use crate::host::{Environment, marker};
 use crate::identity::{Accounts, Defaults, Gate};
 use crate::process::Table;
+use crate::proto::filesystem::filesystem_server::FilesystemServer;
 use crate::proto::process::process_server::ProcessServer;
 use crate::server::{BindError, Listener, bind, serve, stack::stack};
 use crate::workload::Workload;
@@ -64,6 +65,7 @@ impl App {
             Arc::clone(&defaults),
             Arc::clone(&environment),
         );
+        let filesystem = rpc::filesystem::Filesystem::new(files.clone(), Arc::clone(&accounts), Arc::clone(&defaults));
         let plain = http::facts::router(Arc::clone(&environment))
             .merge(http::lifecycle::router(http::lifecycle::Shared {
                 gate: Arc::clone(&gate),
@@ -76,7 +78,7 @@ impl App {
                 defaults,
                 gate: Arc::clone(&gate),
             }));
-        let router = stack(plain, services(process).await, &SERVICES, gate, accounts);
+        let router = stack(plain, services(process, filesystem).await, &SERVICES, gate, accounts);
         Ok(Self { listeners, router, server: config.server, table, tasks })
     }
 
@@ -99,13 +101,14 @@ impl App {
 }
 
 /// Puts the RPC services behind the wire.
-async fn services(process: rpc::process::Process) -> Router {
+async fn services(process: rpc::process::Process, filesystem: rpc::filesystem::Filesystem) -> Router {
     let process = ProcessServer::new(process).max_decoding_message_size(usize::MAX);
+    let filesystem = FilesystemServer::new(filesystem).max_decoding_message_size(usize::MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
     for service in &SERVICES[..2] {
         reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
     }
-    let mut routes = Routes::new(process).add_service(health);
+    let mut routes = Routes::new(process).add_service(filesystem).add_service(health);
     let mut methods: wire::Methods = proto::METHODS.iter().cloned().collect();
     methods.extend(binary(tonic_health::pb::FILE_DESCRIPTOR_SET));
     if let Some((v1, v1alpha)) = reflection() {

@@ -15,6 +15,7 @@
 //! - [`read`] downloads, in large pieces
 //! - [`write`](mod@write) uploads, whole or not at all
 //! - [`version`] which version of a file is meant
+//! - [`watch`] who is told when files change
 //! - [`error`] what can go wrong
 
 pub mod access;
@@ -31,6 +32,7 @@ pub mod remove;
 pub(crate) mod scratch;
 pub mod transfer;
 pub mod version;
+pub mod watch;
 pub mod write;
 
 pub use access::{Access, Files};

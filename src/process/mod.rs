@@ -22,6 +22,7 @@
 
 mod error;
 mod exit;
+mod files;
 mod handle;
 mod input;
 pub mod output;

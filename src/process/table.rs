@@ -1,23 +1,21 @@
 //! The one map of programs: running by id and tag, ended for a while.
 
 use std::collections::{HashMap, VecDeque};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::files::Files;
 use super::input::Input;
-use super::output::{self, Channel, Log};
+use super::output::{self, Log};
 use super::spec::{SpawnSpec, Stdio};
 use super::task::{Child, kill_all};
 use super::{Exit, Handle, ProcessError, Selector, Subscription};
 use crate::base::Tasks;
-use crate::sys::pty::Terminal;
 use crate::sys::spawn::{Image, spawn};
-use crate::sys::{fd, pty};
 use crate::workload::{Class, Workload};
 
 /// Ended programs that late readers can still ask for; the oldest goes first.
@@ -46,8 +44,10 @@ struct Inner {
     workload: Arc<Workload>,
     tasks: Tasks,
     map: Mutex<Map>,
-    /// Told each time a program has ended.
-    retired: Notify,
+    /// Programs whose task has not ended: they run, or descendants are left in their cgroup.
+    owned: AtomicUsize,
+    /// Told each time one of these tasks ends.
+    released: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -89,7 +89,16 @@ impl Table {
     /// Makes an empty table.
     #[must_use]
     pub fn new(settings: Settings, workload: Arc<Workload>, tasks: Tasks) -> Self {
-        Self { inner: Arc::new(Inner { settings, workload, tasks, map: Mutex::default(), retired: Notify::new() }) }
+        Self {
+            inner: Arc::new(Inner {
+                settings,
+                workload,
+                tasks,
+                map: Mutex::default(),
+                owned: AtomicUsize::new(0),
+                released: Notify::new(),
+            }),
+        }
     }
 
     /// Starts a program and returns when it runs, or is known not to. Giving up earlier leaves it running.
@@ -101,7 +110,12 @@ impl Table {
     pub async fn start(&self, spec: SpawnSpec) -> Result<Started, ProcessError> {
         let (told, outcome) = oneshot::channel();
         let child = self.fork(spec)?;
-        self.inner.tasks.spawn(child.run(self.clone(), told));
+        let owned = Owned::new(self);
+        let table = self.clone();
+        self.inner.tasks.spawn(async move {
+            child.run(table, told).await;
+            drop(owned);
+        });
         outcome.await.unwrap_or(Err(ProcessError::ShuttingDown))
     }
 
@@ -145,7 +159,7 @@ impl Table {
         running
     }
 
-    /// Refuses new programs and kills all that run, with their descendants.
+    /// Refuses new programs and kills all that run, and what is left of those that ended.
     pub fn shut_down(&self) {
         let running = {
             let mut map = self.lock();
@@ -153,15 +167,16 @@ impl Table {
             map.running.values().cloned().collect::<Vec<_>>()
         };
         kill_all(&running);
+        self.inner.workload.kill_all();
     }
 
-    /// Waits until no program runs, at most `limit`; says how many are left.
+    /// Waits until nothing is left of any program, at most `limit`; says of how many something is.
     pub async fn emptied(&self, limit: Duration) -> usize {
         let deadline = Instant::now() + limit;
         loop {
-            let retired = self.inner.retired.notified();
-            let left = self.lock().running.len();
-            if left == 0 || timeout_at(deadline, retired).await.is_err() {
+            let released = self.inner.released.notified();
+            let left = self.inner.owned.load(Ordering::Acquire);
+            if left == 0 || timeout_at(deadline, released).await.is_err() {
                 return left;
             }
         }
@@ -201,8 +216,6 @@ impl Table {
         if let Some(older) = map.ended.len().checked_sub(OUTPUTS_KEPT + 1) {
             map.ended[older].log.fade(0);
         }
-        drop(map);
-        self.inner.retired.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, Map> {
@@ -238,7 +251,7 @@ impl Table {
             leaf.as_ref().map(crate::workload::Leaf::remove);
             ProcessError::Start { program: spec.command.program.clone(), source }
         })?;
-        let (terminal, input, output) = files.ours();
+        let Files { terminal, input, output, .. } = files;
         let handle = Handle {
             pid: spawned.pid,
             command: spec.command,
@@ -262,55 +275,19 @@ impl Table {
     }
 }
 
-/// Both sides of what a program reads and writes.
-struct Files {
-    terminal: Option<Terminal>,
-    /// Its stdin, stdout and stderr; one descriptor for all on a terminal.
-    theirs: Vec<OwnedFd>,
-    input: Option<OwnedFd>,
-    output: Vec<(Channel, OwnedFd)>,
+/// Counts one program's task.
+struct Owned(Table);
+
+impl Owned {
+    fn new(table: &Table) -> Self {
+        table.inner.owned.fetch_add(1, Ordering::AcqRel);
+        Self(table.clone())
+    }
 }
 
-impl Files {
-    fn open(spec: &SpawnSpec) -> Result<Self, ProcessError> {
-        match spec.stdio {
-            Stdio::Terminal(size) => {
-                let failed = |source| ProcessError::Terminal { program: spec.command.program.clone(), source };
-                let opened = pty::open_terminal(size.cols, size.rows, spec.user.uid).map_err(failed)?;
-                let input = fd::duplicate(opened.master.as_fd()).map_err(failed)?;
-                Ok(Self {
-                    terminal: Some(opened.terminal),
-                    theirs: vec![opened.slave],
-                    input: Some(input),
-                    output: vec![(Channel::Pty, opened.master)],
-                })
-            }
-            Stdio::Pipes { stdin } => {
-                Self::pipes(stdin).map_err(|source| ProcessError::Machine { verb: "open pipes", source })
-            }
-        }
-    }
-
-    fn pipes(stdin: bool) -> std::io::Result<Self> {
-        let (input_theirs, input) = fd::pipe()?;
-        let (stdout, stdout_theirs) = fd::pipe()?;
-        let (stderr, stderr_theirs) = fd::pipe()?;
-        Ok(Self {
-            terminal: None,
-            theirs: vec![input_theirs, stdout_theirs, stderr_theirs],
-            // A pipe whose other end is closed reads as empty, and needs no /dev/null in the image.
-            input: stdin.then_some(input),
-            output: vec![(Channel::Stdout, stdout), (Channel::Stderr, stderr)],
-        })
-    }
-
-    fn theirs(&self) -> [BorrowedFd<'_>; 3] {
-        let last = self.theirs.len() - 1;
-        [0, 1, 2].map(|index: usize| self.theirs[index.min(last)].as_fd())
-    }
-
-    /// Closes the program's side.
-    fn ours(self) -> (Option<Terminal>, Option<OwnedFd>, Vec<(Channel, OwnedFd)>) {
-        (self.terminal, self.input, self.output)
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.inner.owned.fetch_sub(1, Ordering::AcqRel);
+        self.0.inner.released.notify_waiters();
     }
 }

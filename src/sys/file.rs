@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, CWD, FallocateFlags, MemfdFlags, Mode, OFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 
@@ -162,7 +162,7 @@ pub fn copy(from: &File, mut from_at: u64, to: &File, mut to_at: u64, length: u6
 /// # Errors
 /// As pread(2), without EINTR.
 pub fn read_at(file: &File, buffer: &mut Vec<u8>, at: u64, most: usize) -> io::Result<usize> {
-    fill(buffer, most, |buffer, done| rustix::io::pread(file, spare_capacity(buffer), at + done as u64))
+    fill(buffer, most, |space, done| Ok(rustix::io::pread(file, space, at + done as u64)?.0.len()))
 }
 
 /// Appends up to `most` bytes from the file's position, for files that have no offsets; counts them.
@@ -170,27 +170,33 @@ pub fn read_at(file: &File, buffer: &mut Vec<u8>, at: u64, most: usize) -> io::R
 /// # Errors
 /// As read(2), without EINTR; `EAGAIN` only when nothing was read.
 pub fn read_on(file: &File, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize> {
-    fill(buffer, most, |buffer, _| rustix::io::read(file, spare_capacity(buffer)))
+    fill(buffer, most, |space, _| Ok(rustix::io::read(file, space)?.0.len()))
 }
 
+/// Calls `read` with the space left and the count so far until that is `most`; `read` says how much it initialised.
 fn fill<F>(buffer: &mut Vec<u8>, most: usize, mut read: F) -> io::Result<usize>
 where
-    F: FnMut(&mut Vec<u8>, usize) -> Result<usize, Errno>,
+    F: FnMut(&mut [MaybeUninit<u8>], usize) -> Result<usize, Errno>,
 {
-    let before = buffer.len();
+    let mut done = 0;
     buffer.reserve_exact(most);
-    loop {
-        let done = buffer.len() - before;
-        if done >= most {
-            return Ok(done);
-        }
-        match read(buffer, done) {
-            Ok(0) => return Ok(done),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) if done > 0 => return Ok(done),
+    while done < most {
+        let count = match read(&mut buffer.spare_capacity_mut()[..most - done], done) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN) if done > 0 => break,
             Err(error) => return Err(error.into()),
+        };
+        done += count;
+        #[expect(unsafe_code, reason = "the standard library cannot read at an offset into fresh memory")]
+        // SAFETY: `read` initialised the first `count` bytes of the spare capacity, as rustix says by the length of
+        // the slice it returns, and the slice it was given ends within the capacity.
+        unsafe {
+            buffer.set_len(buffer.len() + count);
         }
     }
+    Ok(done)
 }
 
 /// Writes all `parts` one after another at offset `at`.
@@ -262,6 +268,19 @@ mod tests {
         assert_eq!(content(&to), b"\x00456789");
         let cpuinfo = File::open("/proc/self/status").unwrap();
         assert!(copy(&cpuinfo, 0, &to, 0, 100).unwrap() > 0);
+    }
+
+    #[test]
+    fn no_more_is_read_than_asked_for_whatever_the_buffer_holds() {
+        let file = open_in_memory().unwrap();
+        write_at(&file, &[b"0123456789"], 0).unwrap();
+        let mut buffer = Vec::with_capacity(1000);
+        assert_eq!(read_at(&file, &mut buffer, 2, 3).unwrap(), 3);
+        assert_eq!(read_on(&file, &mut buffer, 4).unwrap(), 4);
+        assert_eq!(read_on(&file, &mut buffer, 1).unwrap(), 1);
+        assert_eq!(read_at(&file, &mut buffer, 9, 5).unwrap(), 1);
+        assert_eq!(read_at(&file, &mut buffer, 10, 5).unwrap(), 0);
+        assert_eq!(buffer, b"234012349");
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Workload {
             Class::System => return None,
         };
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        let name = format!("thawd-{}-{number}", std::process::id());
+        let name = format!("{}{number}", prefix());
         match Leaf::make(self.root.as_ref()?.join(parent).join(name)) {
             Ok(leaf) => Some(leaf),
             Err(error) => {
@@ -68,6 +68,14 @@ impl Workload {
             }
         }
     }
+}
+
+/// The parents of all leaves.
+const CLASSES: [&str; 3] = ["ptys", "user", "socats"];
+
+/// Begins the name of every leaf of this agent.
+fn prefix() -> String {
+    format!("thawd-{}-", std::process::id())
 }
 
 /// Sends a signal to a process by number; the caller knows that the number is not reused, or does not mind.
@@ -80,6 +88,18 @@ pub(super) fn signal_pid(pid: u32, number: i32) {
 }
 
 impl Workload {
+    /// Kills what is left in the leaves of this agent, whoever its leader was.
+    pub fn kill_all(&self) {
+        let Some(root) = &self.root else { return };
+        for class in CLASSES {
+            for entry in fs::read_dir(root.join(class)).into_iter().flatten().flatten() {
+                if entry.file_name().to_string_lossy().starts_with(&prefix()) {
+                    let _ = fs::write(entry.path().join("cgroup.kill"), "1");
+                }
+            }
+        }
+    }
+
     /// Lists the processes of a program but its leader: what is in its leaf, or what `/proc` shows to be related.
     ///
     /// Without a leaf, a process that leads a session of its own *and* lost its parent escapes: only cgroups hold those.
@@ -108,7 +128,7 @@ fn prepare(root: &Path) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::Unsupported, "not a cgroup v2 file system"));
     }
     let mem_total = crate::sys::memory::total().unwrap_or(0);
-    for class in ["ptys", "user", "socats"] {
+    for class in CLASSES {
         let dir = root.join(class);
         match fs::create_dir(&dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),

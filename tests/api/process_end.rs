@@ -207,5 +207,20 @@ fn a_thousand_programs_leave_nothing_behind() {
             });
         }
     });
-    wait_until("descriptors and children are back to where they were", || daemon.usage() == before);
+    wait_until("descriptors and children are back to where they were", || {
+        let now = daemon.usage();
+        now.files <= before.files && now.children <= before.children
+    });
+}
+
+#[test]
+fn what_ended_programs_left_running_goes_with_the_daemon() {
+    let mut daemon = Daemon::start();
+    if crate::support::cgroup_root().is_none() {
+        panic!("this test needs a writable cgroup v2 mount, at /sys/fs/cgroup or /sys/fs/cgroup/unified");
+    }
+    let left: u32 = run(daemon.address, "sleep 300 & echo $!").text().trim().parse().unwrap();
+    assert!(is_alive(left));
+    daemon.terminate();
+    assert!(!is_alive(left));
 }

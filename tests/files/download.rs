@@ -113,6 +113,7 @@ fn ranges_are_cut_exactly() {
             (format!("bytes={}-", size - 10), size - 10, size),
             ("bytes=-7".to_owned(), size - 7, size),
             (format!("bytes=100-{}", size * 2), 100, size),
+            (format!("bytes=7-{}", size * 9 / 10 - 1), 7, size * 9 / 10),
         ] {
             let answer = range(&text);
             assert_eq!(answer.status, 206, "{text}");

@@ -42,7 +42,7 @@ impl Watch {
                 EventKind::Modify(ModifyKind::Data(_)) => "WRITE",
                 EventKind::Modify(ModifyKind::Metadata(_)) => "CHMOD",
                 EventKind::Remove(_) => "REMOVE",
-                EventKind::Access(_) if name.starts_with("f") || name == "old" => continue,
+                EventKind::Access(_) if name == "f" || Some(&*event.paths[0]) == self.end.parent() => continue,
                 _ => "OTHER",
             };
             let line = format!("{what} {name}");

@@ -6,8 +6,8 @@
 //! without a name and gets its final one when it is complete. Directories fill under their final names, because
 //! nothing nameless can hold a tree.
 //!
-//! - [`tree`] what is copied, and in which order
-//! - [`file`] one file that is not a directory, and the attributes of all
+//! - `tree` what is copied, and in which order
+//! - `file` one file that is not a directory, and the attributes of all
 
 mod file;
 #[cfg(test)]

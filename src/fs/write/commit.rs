@@ -34,8 +34,8 @@ pub(super) enum Committed {
 /// that is there keeps its inode, so its links, mode, owner and open descriptors go on meaning it.
 pub(super) fn commit(order: &Order, mut content: Content) -> Result<Committed, WriteError> {
     let mut made = Vec::new();
-    for _ in 0..ATTEMPTS {
-        let attempt = order.as_user(|| target::open(&order.path))?;
+    for number in 0..ATTEMPTS {
+        let attempt = order.as_user(|| target::open(&order.path, number > 0))?;
         let outcome = match attempt {
             Err(error) => Err(error),
             Ok(Target::Straight(file)) => return Ok(Committed::Straight(file, content)),
@@ -80,20 +80,22 @@ fn create(order: &Order, path: &Path, content: &mut Content, made: &mut Vec<Path
         return Err(WriteError::Unmet(order.path.clone()));
     }
     let dir = path.parent().unwrap_or(Path::new("/"));
-    let missing = dir.ancestors().take_while(|dir| !dir.exists()).map(Path::to_owned);
-    made.extend(missing);
-    order.as_user(|| parents::make_for(path, &order.user))?.map_err(|error| match error {
-        FsError::Io { source, .. } if is_full(&source) => WriteError::making(path, &place::nearest(path))(source),
-        other => other.into(),
-    })?;
+    let before = made.len();
+    made.extend(dir.ancestors().take_while(|dir| !dir.exists()).map(Path::to_owned));
+    if made.len() > before {
+        order.as_user(|| parents::make(dir, &order.user))?.map_err(|error| match error {
+            FsError::Io { source, .. } if is_full(&source) => WriteError::making(path, &place::nearest(path))(source),
+            other => other.into(),
+        })?;
+    }
     let making = WriteError::making(path, dir);
-    if let Content::Memory(parts) = content
+    if let Content::Memory(bytes) = content
         && let Some(mut spool) = match Spool::open_linkable(dir, &order.user) {
             Ok(spool) => spool,
             Err(error) => return Err(making(error)),
         }
     {
-        spool.write(parts).map_err(WriteError::io("write", path))?;
+        spool.write(&[bytes]).map_err(WriteError::io("write", path))?;
         *content = Content::Spool(spool);
     }
     order.as_user(|| name(order, path, content))?
@@ -107,7 +109,7 @@ fn name(order: &Order, path: &Path, content: &Content) -> Result<Linked, WriteEr
     if !spool.linkable {
         return exclusive(order, path, content);
     }
-    metadata::replace(spool.file().as_fd(), path, &order.metadata)?;
+    mark(order, path, spool.file())?;
     match file::link_unnamed(spool.file(), path) {
         Ok(()) => {
             announce(spool.file(), path);
@@ -116,10 +118,18 @@ fn name(order: &Order, path: &Path, content: &Content) -> Result<Linked, WriteEr
         Err(error) => match error.raw_os_error() {
             Some(libc::EEXIST | libc::ENOENT) => Ok(Linked::Raced),
             // Bind mounts on old kernels, project quotas, encrypted directories.
-            Some(libc::EXDEV | libc::EPERM | libc::EOPNOTSUPP) => exclusive(order, path, content),
+            Some(libc::EXDEV | libc::EPERM | libc::EOPNOTSUPP) => {
+                place::forget(path.parent().unwrap_or(path));
+                exclusive(order, path, content)
+            }
             _ => Err(WriteError::making(path, path.parent().unwrap_or(path))(error)),
         },
     }
+}
+
+/// Hangs the pairs on a new file, which has none yet.
+fn mark(order: &Order, path: &Path, file: &File) -> Result<(), FsError> {
+    if order.metadata.pairs().is_empty() { Ok(()) } else { metadata::replace(file.as_fd(), path, &order.metadata) }
 }
 
 /// Lets watchers see WRITE: a truncation to the size that the file has, through its own name, raises IN_MODIFY.
@@ -162,6 +172,9 @@ fn exclusive(order: &Order, path: &Path, content: &Content) -> Result<Linked, Wr
 }
 
 fn fill(order: &Order, path: &Path, file: &File, content: &Content) -> Result<(), WriteError> {
+    let own = std::os::unix::fs::fchown(file, Some(order.user.uid), Some(order.user.gid));
+    own.map_err(WriteError::io("own", path))?;
+    mark(order, path, file)?;
     let length = content.len();
     if length > 0 {
         match file::reserve(file, length) {
@@ -169,9 +182,6 @@ fn fill(order: &Order, path: &Path, file: &File, content: &Content) -> Result<()
             _ => {}
         }
     }
-    let own = std::os::unix::fs::fchown(file, Some(order.user.uid), Some(order.user.gid));
-    own.map_err(WriteError::io("own", path))?;
-    metadata::replace(file.as_fd(), path, &order.metadata)?;
     content.write_range(file, 0, length).map_err(WriteError::io("write", path))?;
     file.set_len(length).map_err(WriteError::io("write", path))
 }
@@ -187,7 +197,7 @@ fn take_back(made: &[PathBuf]) {
 
 /// Opens a spool for a large upload after a first look at its target.
 pub(super) fn begin(order: &Order) -> Result<Begun, WriteError> {
-    let (near, flees) = match order.as_user(|| target::open(&order.path))?? {
+    let (near, flees) = match order.as_user(|| target::open(&order.path, true))?? {
         Target::Straight(file) => return Ok(Begun::Straight(file)),
         Target::Regular(_, found) => {
             order.check(Some(&found))?;

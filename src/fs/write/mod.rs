@@ -1,10 +1,10 @@
 //! Uploads: a file changes when its new content is whole, or not at all.
 //!
-//! Bytes are kept in a file that has no name ([`content`]), made where nobody watches ([`place`]); small uploads stay
-//! in memory. When the last byte is there, [`commit`] gives that file its name, or copies it into the file that has
-//! the name already ([`overwrite`]): inode, links, mode, owner and attributes of an existing file stay. Space for the
+//! Bytes are kept in a file that has no name (`content`), made where nobody watches (`place`); small uploads stay
+//! in memory. When the last byte is there, `commit` gives that file its name, or copies it into the file that has
+//! the name already (`overwrite`): inode, links, mode, owner and attributes of an existing file stay. Space for the
 //! copy is set aside first, so that a full disk says so before anything is lost. What is neither (pipes, devices,
-//! `/proc`) gets its bytes straight ([`straight`]).
+//! `/proc`) gets its bytes straight (`straight`).
 //!
 //! - [`upload`] one upload, fed as its bytes arrive
 //! - [`error`] what can go wrong

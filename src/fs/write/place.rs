@@ -8,6 +8,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use nix::libc;
 
@@ -23,11 +24,46 @@ const ELSEWHERE: [&str; 3] = ["/var/tmp", "/tmp", "/"];
 /// File systems that live in memory (tmpfs, ramfs): no better than a file in memory.
 const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
+/// Remembers the last answer: programs write many files to one directory, and looking costs ten system calls.
+static LAST: Mutex<Option<Known>> = Mutex::new(None);
+
+/// Holds a directory and the place where files for it were made. Should mounts have changed since, linking fails with
+/// EXDEV, which the caller must survive anyway.
+#[derive(Debug)]
+struct Known {
+    dir: PathBuf,
+    place: PathBuf,
+}
+
 /// Opens an unnamed file that can be linked into `dir`; `None` where there is no way to.
 ///
 /// # Errors
 /// Only that the file system is full.
 pub(super) fn unnamed(dir: &Path) -> io::Result<Option<File>> {
+    let known = LAST.lock().unwrap_or_else(PoisonError::into_inner).take_if(|known| known.dir == dir);
+    if let Some(known) = known
+        && let Ok(file) = file::open_unnamed(&known.place)
+    {
+        remember(known);
+        return Ok(Some(file));
+    }
+    let found = look(dir)?;
+    Ok(found.map(|(place, file)| {
+        remember(Known { dir: dir.to_owned(), place });
+        file
+    }))
+}
+
+/// Forgets the place of a directory where linking failed.
+pub(super) fn forget(dir: &Path) {
+    LAST.lock().unwrap_or_else(PoisonError::into_inner).take_if(|known| known.dir == dir);
+}
+
+fn remember(known: Known) {
+    *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+}
+
+fn look(dir: &Path) -> io::Result<Option<(PathBuf, File)>> {
     let Ok(dir) = fs::canonicalize(dir) else {
         return Ok(None);
     };
@@ -44,7 +80,7 @@ pub(super) fn unnamed(dir: &Path) -> io::Result<Option<File>> {
     let quiet = QUIET.iter().map(|name| root.join(name)).chain(any);
     for place in quiet.filter(|place| *place != dir && is_on(place, home)) {
         match file::open_unnamed(&place) {
-            Ok(file) => return Ok(Some(file)),
+            Ok(file) => return Ok(Some((place, file))),
             Err(error) if is_full(&error) => return Err(error),
             // No file of this file system can be without a name: asking in other directories is no use.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR)) => return Ok(None),

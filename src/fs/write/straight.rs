@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use nix::libc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -31,22 +31,20 @@ impl Straight {
         }
     }
 
-    /// Writes all `parts`.
-    pub(super) async fn write(self, parts: Vec<Bytes>) -> Result<Self, StraightError> {
+    /// Writes the whole batch.
+    pub(super) async fn write(self, mut batch: Bytes) -> Result<Self, StraightError> {
         match self {
             Self::Awaited(file) => {
-                for mut part in parts {
-                    while !part.is_empty() {
-                        let mut ready = file.writable().await?;
-                        if let Ok(count) = ready.try_io(|file| file.get_ref().write(&part)) {
-                            let _ = part.split_to(count?);
-                        }
+                while !batch.is_empty() {
+                    let mut ready = file.writable().await?;
+                    if let Ok(count) = ready.try_io(|file| file.get_ref().write(&batch)) {
+                        batch.advance(count?);
                     }
                 }
                 Ok(Self::Awaited(file))
             }
             Self::Ready(file) => {
-                let (outcome, file) = hop(move || (file::write_on(&file, &parts), file)).await?;
+                let (outcome, file) = hop(move || (file::write_on(&file, &[batch]), file)).await?;
                 outcome?;
                 Ok(Self::Ready(file))
             }

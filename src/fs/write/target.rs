@@ -35,7 +35,7 @@ const VIRTUAL: [u64; 14] = [
 /// Sorts what is there; the last symbolic link is followed.
 #[derive(Debug)]
 pub(super) enum Target {
-    /// Nothing; the path is where a dangling link leads, else the one asked for.
+    /// Nothing; the path is the one asked for, or where a dangling link of that name leads.
     Missing(PathBuf),
     /// A regular file, open for writing and not truncated.
     Regular(File, Metadata),
@@ -44,11 +44,19 @@ pub(super) enum Target {
 }
 
 /// Opens what stands at `path` for writing without changing it, and without waiting for a pipe's reader.
-pub(super) fn open(path: &Path) -> Result<Target, WriteError> {
+///
+/// `follow` asks where a dangling link leads when nothing is there; most often nothing means nothing.
+pub(super) fn open(path: &Path, follow: bool) -> Result<Target, WriteError> {
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     match OpenOptions::new().write(true).custom_flags(flags).open(path) {
         Ok(file) => sort(path, file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => followed(path).map(Target::Missing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if follow {
+                followed(path).map(Target::Missing)
+            } else {
+                Ok(Target::Missing(path.to_owned()))
+            }
+        }
         Err(error) if error.raw_os_error() == Some(libc::ENOTDIR) => {
             Err(FsError::NotDirectory(path.parent().unwrap_or(path).to_owned()).into())
         }

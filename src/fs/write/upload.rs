@@ -65,15 +65,15 @@ impl Upload {
     ///
     /// # Errors
     /// Those of this batch or the one before it; the upload is over then.
-    pub async fn write(&mut self, parts: Vec<Bytes>) -> Result<(), WriteError> {
+    pub async fn write(&mut self, batch: Bytes) -> Result<(), WriteError> {
         self.sink = match self.settle().await? {
             Sink::Fresh => match self.begin().await? {
-                Sink::Spooled(spool) => self.send(spool, parts),
-                Sink::Straight(straight) => Sink::Straight(self.straight(straight, parts).await?),
+                Sink::Spooled(spool) => self.send(spool, batch),
+                Sink::Straight(straight) => Sink::Straight(self.straight(straight, batch).await?),
                 other => other,
             },
-            Sink::Spooled(spool) => self.send(spool, parts),
-            Sink::Straight(straight) => Sink::Straight(self.straight(straight, parts).await?),
+            Sink::Spooled(spool) => self.send(spool, batch),
+            Sink::Straight(straight) => Sink::Straight(self.straight(straight, batch).await?),
             other => other,
         };
         Ok(())
@@ -83,22 +83,22 @@ impl Upload {
     ///
     /// # Errors
     /// Anything; the target is then as it was.
-    pub async fn finish(mut self, parts: Vec<Bytes>) -> Result<BTreeMap<String, String>, WriteError> {
+    pub async fn finish(mut self, batch: Bytes) -> Result<BTreeMap<String, String>, WriteError> {
         let content = match self.settle().await? {
             Sink::Straight(straight) => {
-                self.straight(straight, parts).await?;
+                self.straight(straight, batch).await?;
                 return Ok(BTreeMap::new());
             }
-            Sink::Spooled(spool) => (Some(spool), parts),
-            _ => (None, parts),
+            Sink::Spooled(spool) => (Some(spool), batch),
+            _ => (None, batch),
         };
         let order = Arc::clone(&self.order);
         let end = hop(move || end(&order, content)).await??;
         match end {
             End::Done(pairs) => Ok(pairs),
-            End::Straight(file, parts) => {
+            End::Straight(file, batch) => {
                 let straight = Straight::new(file).map_err(|error| self.failed(error.into()))?;
-                self.straight(straight, parts).await?;
+                self.straight(straight, batch).await?;
                 Ok(BTreeMap::new())
             }
         }
@@ -123,16 +123,16 @@ impl Upload {
         }
     }
 
-    fn send(&self, mut spool: Spool, parts: Vec<Bytes>) -> Sink {
+    fn send(&self, mut spool: Spool, batch: Bytes) -> Sink {
         let order = Arc::clone(&self.order);
         Sink::Busy(tokio::task::spawn_blocking(move || {
-            spool.write(&parts).map_err(WriteError::io("write", &order.path))?;
+            spool.write(&[batch]).map_err(WriteError::io("write", &order.path))?;
             Ok(spool)
         }))
     }
 
-    async fn straight(&self, straight: Straight, parts: Vec<Bytes>) -> Result<Straight, WriteError> {
-        straight.write(parts).await.map_err(|error| self.failed(error))
+    async fn straight(&self, straight: Straight, batch: Bytes) -> Result<Straight, WriteError> {
+        straight.write(batch).await.map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: StraightError) -> WriteError {
@@ -146,20 +146,21 @@ impl Upload {
 /// Says how the last visit to the pool ended.
 enum End {
     Done(BTreeMap<String, String>),
-    Straight(std::fs::File, Vec<Bytes>),
+    Straight(std::fs::File, Bytes),
 }
 
-fn end(order: &Order, content: (Option<Spool>, Vec<Bytes>)) -> Result<End, WriteError> {
+fn end(order: &Order, content: (Option<Spool>, Bytes)) -> Result<End, WriteError> {
     let content = match content {
-        (Some(mut spool), parts) => {
-            spool.write(&parts).map_err(WriteError::io("write", &order.path))?;
+        (Some(mut spool), batch) => {
+            spool.write(&[batch]).map_err(WriteError::io("write", &order.path))?;
             Content::Spool(spool)
         }
-        (None, parts) => Content::Memory(parts),
+        (None, batch) => Content::Memory(batch),
     };
     match commit::commit(order, content)? {
+        Committed::Done if order.metadata.pairs().is_empty() => Ok(End::Done(BTreeMap::new())),
         Committed::Done => Ok(End::Done(order.as_user(|| metadata::read(&order.path))?)),
-        Committed::Straight(file, Content::Memory(parts)) => Ok(End::Straight(file, parts)),
+        Committed::Straight(file, Content::Memory(batch)) => Ok(End::Straight(file, batch)),
         Committed::Straight(..) => Err(WriteError::NotRegular(order.path.clone())),
     }
 }

@@ -1,12 +1,12 @@
 //! `/files`: downloads, uploads and composition over plain HTTP.
 //!
-//! - [`download`] `GET` and `HEAD /files`
-//! - [`upload`] `POST /files`, with [`multipart`] forms
-//! - [`compose`] `POST /files/compose`
-//! - [`asked`] what all of them ask first: query, proof, user, path
-//! - [`feed`] a request body as it arrives, [`inflate`] unpacked, [`gather`] in batches
-//! - [`body`] answers that come from files
-//! - [`condition`], [`range`], [`encoding`], [`disposition`], [`media`], [`metadata`], [`query`] one header each
+//! - `download` `GET` and `HEAD /files`
+//! - `upload` `POST /files`, with `multipart` forms
+//! - `compose` `POST /files/compose`
+//! - `asked` what all of them ask first: query, proof, user, path
+//! - `feed` a request body as it arrives, `inflate` unpacked, `gather` in batches
+//! - `body` answers that come from files
+//! - `condition`, `range`, `encoding`, `disposition`, `media`, `metadata`, `query` one header each
 
 use std::sync::Arc;
 

@@ -77,7 +77,7 @@ async fn part(
     let mut upload = intake.begin(&path);
     let mut rest = Gather::default();
     while let Some(chunk) = field.chunk().await.map_err(|error| refuse(&error))? {
-        if rest.push(chunk) {
+        if rest.push(&chunk) {
             upload.write(rest.take()).await.map_err(|error| intake.refuse(&error))?;
         }
     }

@@ -113,7 +113,7 @@ impl Intake<'_> {
         let mut upload = self.begin(path);
         let mut gather = Gather::default();
         while let Some(frame) = feed.next().await {
-            if gather.push(frame.map_err(refuse_feed)?) {
+            if gather.push(&frame.map_err(refuse_feed)?) {
                 upload.write(gather.take()).await.map_err(|error| self.refuse(&error))?;
             }
         }

@@ -1,0 +1,11 @@
+//! `filesystem.Filesystem`: requests become [`crate::fs`] verbs, entries become messages.
+//!
+//! - `service` one method a call of the protocol
+//! - `watch` events to a stream, with keepalives
+//! - `convert` values to messages, and how much of them an old client gets
+
+mod convert;
+mod service;
+mod watch;
+
+pub use service::Filesystem;
