@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::build::{TAG, base64, envelope, escape, get, many, one, raw};
+use crate::outcome::Want;
 use crate::row::Leave::{self, After, Drop, HalfClose, Reset};
 use crate::row::{Row, Starts};
 use crate::stage::{BIG, Stage};
@@ -48,6 +49,7 @@ fn requests(stage: &Stage) -> Vec<Row> {
     ];
     let mut rows = Vec::new();
     for (name, send, starts) in calls {
+        let is_plain = name.contains("load");
         let head = send.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
         let mut points = vec![("in the head", head - 6), ("after the head", head)];
         if send.len() > head {
@@ -62,6 +64,9 @@ fn requests(stage: &Stage) -> Vec<Row> {
                     continue;
                 }
                 let row = Row::leaving(format!("{name}: {leave:?} {point}"), send[..at].to_vec(), leave);
+                // A stream that breaks off in its request is told so, by whoever still listens.
+                let told = leave == HalfClose && at >= head && !is_plain;
+                let row = if told { row.wanting(Want::End("unavailable")) } else { row };
                 rows.push(row.starts(if whole { starts } else { Starts::No }));
             }
         }
@@ -159,8 +164,11 @@ fn transfers(stage: &Stage) -> Vec<Row> {
             let send = upload(&stage.at(path), &big, BIG);
             rows.push(Row::leaving(format!("upload: {leave:?} after 3 MiB to {name}"), send, leave));
         }
-        rows.push(Row::leaving(format!("download: {leave:?} of a pipe that nobody writes"), pipe.clone(), leave));
-        rows.push(Row::leaving(format!("download: {leave:?} of a packed file"), packed.clone(), leave));
+        for (name, send) in [("a pipe that nobody writes", &pipe), ("a packed file", &packed)] {
+            let row = Row::leaving(format!("download: {leave:?} of {name}"), send.clone(), leave);
+            // The head may be out before the end of the request is seen.
+            rows.push(if leave == HalfClose { row.wanting(Want::Closed) } else { row });
+        }
     }
     let done = Row::leaving("upload: away after the answer", upload(&stage.at("new"), b"x", 1), After("200 OK"));
     rows.push(done.makes(stage.folder.join("new")));

@@ -104,9 +104,9 @@ fn web() -> Vec<Row> {
         ("a length beyond the message", envelope(0, &[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]), 3),
     ];
     let web = "application/grpc-web+proto";
-    let rows = table.into_iter().map(|(name, body, code)| {
-        Row::new(format!("grpc-web: {name}"), typed(web, "grpc.health.v1.Health/Check", &[], &body), Web(code))
-    });
+    let rows = table
+        .into_iter()
+        .map(|(name, body, code)| Row::new(format!("grpc-web: {name}"), typed(web, LIST, &[], &body), Web(code)));
     let more = [
         ("an unknown method", typed(web, "process.Process/Bogus", &[], &whole), Web(12)),
         ("an unknown compression", typed(web, LIST, &[("grpc-encoding", "lzma")], &whole), Web(12)),

@@ -20,7 +20,6 @@ fn lines() -> Vec<Row> {
         ("no target", "GET HTTP/1.1\r\n\r\n"),
         ("a verb with a bracket", "GE{T /health HTTP/1.1\r\n\r\n"),
         ("a target with a NUL", "GET /hea\0lth HTTP/1.1\r\n\r\n"),
-        ("a target without a slash", "GET health HTTP/1.1\r\nhost: x\r\n\r\n"),
         ("a bare carriage return", "GET /health HTTP/1.1\rhost: x\r\n\r\n"),
     ];
     table.into_iter().map(|(name, text)| Row::new(format!("line: {name}"), text.into(), Refused(400))).collect()
@@ -105,6 +104,7 @@ fn strangers() -> Vec<Row> {
         Row::new("bytes: line ends before a request", [b"\r\n\r\n", &*health].concat(), Status(204)),
         Row::new("bytes: a tunnel", raw("CONNECT", "example.com:443", &[], b""), Status(404)),
         Row::new("bytes: an upgrade", get("/health", &[("connection", "upgrade"), ("upgrade", "h2c")]), Status(204)),
+        Row::new("bytes: a target without a slash", raw("GET", "health", &[], b""), Status(404)),
         Row::new("bytes: everything", raw("OPTIONS", "*", &[], b""), Status(404)),
     ]
 }

@@ -3,7 +3,7 @@
 use thawd::identity::Secret;
 use thawd::identity::signature::{Operation, Signed};
 
-use crate::build::{Pairs, envelope, get, one, request, typed, unary};
+use crate::build::{Pairs, envelope, escape, get, one, request, typed, unary};
 use crate::outcome::Want::{self, Rest, Status};
 use crate::row::Row;
 use crate::stage::Stage;
@@ -86,7 +86,7 @@ const STRANGER: Want = crate::outcome::STRANGER;
 fn signed(path: &str, operation: Operation, expiration: Option<i64>) -> String {
     let signature = Signed { path, operation, username: "", expiration }.signature(&Secret::new(TOKEN.to_owned()));
     let expiration = expiration.map(|expiration| format!("&signature_expiration={expiration}")).unwrap_or_default();
-    format!("/files?path={}&signature={}{expiration}", crate::build::escape(path), crate::build::escape(&signature))
+    format!("/files?path={}&signature={}{expiration}", escape(path), escape(&signature))
 }
 
 fn signatures(stage: &Stage) -> Vec<Row> {
@@ -94,7 +94,7 @@ fn signatures(stage: &Stage) -> Vec<Row> {
     let read = |expiration| signed(&file, Operation::Read, expiration);
     let unsigned = format!("/files?path={file}");
     let good = read(None);
-    let other = good.replace(&file, &stage.at("old"));
+    let other = good.replace(&escape(&file), &escape(&stage.at("old")));
     let table: Vec<(&str, String, Want, &'static str)> = vec![
         ("none", unsigned.clone(), Rest(401), "missing signature query parameter"),
         ("an empty one", format!("{unsigned}&signature="), Rest(401), "invalid signature"),
@@ -132,9 +132,6 @@ fn signatures(stage: &Stage) -> Vec<Row> {
     ] {
         rows.push(Row::new(format!("signature: {name}"), request("POST", &target, &[OCTETS], b"x"), Rest(401)));
     }
-    let head = request("HEAD", &good, &[], b"");
-    rows.push(Row::new("signature: right, by another verb", head, Status(401)));
-    rows.pop();
     rows
 }
 

@@ -33,6 +33,8 @@ pub(crate) enum Want {
     Refused(u16),
     /// One answer of each status on one connection.
     Each(&'static [u16]),
+    /// The connection is closed, whatever came before.
+    Closed,
     /// The connection is closed without an answer of success.
     Broken,
     /// An HTTP/2 GOAWAY with this error code, and the connection is closed.
@@ -75,6 +77,7 @@ fn judge(connection: &mut Connection, row: &Row) {
                 assert_eq!(connection.answer().expect("an answer").status, *want);
             }
         }
+        Want::Closed => assert_closed(connection.stream()),
         Want::Broken => {
             if let Some(answer) = connection.head() {
                 assert!(!(200..300).contains(&answer.status), "success: {answer:?}");

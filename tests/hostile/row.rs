@@ -75,6 +75,12 @@ impl Row {
         Self { name, deed, want, saying: None, header: None, starts: Starts::No, makes: Vec::new() }
     }
 
+    /// Asks for another outcome than the way of leaving suggests.
+    pub(crate) fn wanting(mut self, want: Want) -> Self {
+        self.want = want;
+        self
+    }
+
     pub(crate) fn saying(mut self, text: &'static str) -> Self {
         self.saying = Some(text);
         self
