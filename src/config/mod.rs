@@ -1,6 +1,6 @@
 //! Flags and environment, parsed once and turned into each room's own settings.
 //!
-//! - [`flags`] what can be said, with help that a stranger understands
+//! - `flags` what can be said, with help that a stranger understands
 //! - [`Config`] what was meant
 
 mod flags;

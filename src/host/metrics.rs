@@ -30,7 +30,7 @@ pub struct Metrics {
 
 /// Takes readings; the processor load is counted from one caller-visible reading to the next.
 ///
-/// Readings closer together than [`SHORTEST`] share one load figure, so that two pollers do not cut each other's
+/// Readings closer together than half a second share one load figure, so that two pollers do not cut each other's
 /// intervals to nothing.
 #[derive(Debug, Default)]
 pub struct Sampler {

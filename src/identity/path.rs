@@ -31,7 +31,7 @@ impl ResolvedPath {
             },
             _ => match raw.strip_prefix('~') {
                 Some("") => user.home.clone(),
-                Some(rest) if rest.starts_with(['/', '\\']) => user.home.join(&rest[1..].trim_start_matches('/')),
+                Some(rest) if rest.starts_with(['/', '\\']) => user.home.join(rest[1..].trim_start_matches('/')),
                 Some(_) => return Err(IdentityError::ForeignHome),
                 None => user.home.join(raw),
             },

@@ -123,7 +123,7 @@ mod tests {
             let mut server = TimedHead::new(server, state.clone(), LIMIT);
             let mut buffer = [0; 20];
             client.write_all(first).await.unwrap();
-            server.read(&mut buffer).await.unwrap();
+            assert_eq!(server.read(&mut buffer).await.unwrap(), first.len());
             state.set(busy);
             assert!(tokio::time::timeout(LIMIT * 10, server.read(&mut buffer)).await.is_err());
         }

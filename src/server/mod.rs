@@ -1,7 +1,7 @@
 //! The port: listeners, connections, and what every request passes before a face sees it.
 //!
-//! - [`address`] where to listen, [`bind`] doing it, [`accept`] one task a connection
-//! - [`head`] the time that a client has for a request head
+//! - [`address`] where to listen, [`bind`](mod@bind) doing it, [`accept`] one task a connection
+//! - `head` the time that a client has for a request head
 //! - `linger` reading on, so that a refusal reaches a client that still sends
 //! - [`stack`] the order of the layers, with reasons: [`cors`], [`auth`], then the faces
 

@@ -9,7 +9,7 @@ static ORIGINAL_FILES: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
 
 /// Unblocks all signals, restores the defaults of those that a shell's `&` or `nohup` ignores, and lifts the soft
 /// limit of open files to the hard one. Programs would inherit all of it; they get the original file limit back
-/// ([`original_files`]), since a high one breaks `select` users. Call it once, before any thread starts.
+/// (`original_files`), since a high one breaks `select` users. Call it once, before any thread starts.
 pub fn normalise() {
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
     for ignored in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGCHLD] {

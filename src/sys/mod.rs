@@ -7,7 +7,7 @@
 //! - [`fd`] pipes and descriptors, [`poll`] registering them with the runtime
 //! - [`socket`] finding out that a peer is gone
 //! - [`creds`] the identity under which one thread touches files, [`xattr`] extended attributes of user space
-//! - [`file`] files without a name, reservations, copies; [`statfs`] which filesystem
+//! - [`file`](mod@file) files without a name, reservations, copies; [`statfs`] which filesystem
 //! - [`limits`] what the agent inherited, [`memory`] how much there is, [`clock`] what time it is
 
 pub mod clock;

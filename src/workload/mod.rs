@@ -9,7 +9,7 @@
 //! The three parents have the names and properties that hosts expect (envd's), so a host that freezes `user` and
 //! `ptys` freezes everything. Each program has a leaf of its own, which is what makes killing *all* of it one write
 //! (`cgroup.kill`), whatever it forked and however often it changed sessions. Without cgroup v2 programs run all
-//! the same and the kill walks `/proc` instead ([`tree`]).
+//! the same and the kill walks `/proc` instead (`tree`).
 
 mod leaf;
 mod limits;
