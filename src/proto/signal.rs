@@ -70,6 +70,7 @@ mod tests {
             ("{}", 0),
             (r#"{"signal":"SIGNAL_SIGKILL","unknown":[1]}"#, 9),
             (r#"{"signal":9}"#, 9),
+            (r#"{"signal":15}"#, 15),
             (r#"{"signal":2}"#, 2),
             (r#"{"signal":-1,"process":{"pid":5}}"#, -1),
         ] {
