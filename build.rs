@@ -13,8 +13,9 @@ use protox::prost::Message as _;
 /// The well-known types come from here, so that they can have a JSON form.
 const WELL_KNOWN: (&str, &str) = (".google.protobuf", "crate::proto");
 
-/// Messages whose JSON is written by hand: they carry the bulk bytes.
-const JSON_BY_HAND: [&str; 2] = [".process.ProcessEvent.DataEvent", ".process.ProcessInput"];
+/// Messages whose JSON is written by hand: they carry the bulk bytes, or take numbers that have no name.
+const JSON_BY_HAND: [&str; 3] =
+    [".process.ProcessEvent.DataEvent", ".process.ProcessInput", ".process.SendSignalRequest"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");

@@ -1,11 +1,12 @@
 //! The messages and services of the wire, generated from `proto/`.
 //!
-//! Servers and clients are tonic's, over [`crate::wire::Codec`]. Two messages
-//! have hand-written JSON, because they carry the bulk. Write and read JSON with
+//! Servers and clients are tonic's, over [`crate::wire::Codec`]. Some messages
+//! have hand-written JSON: two carry the bulk, one has an open enum. Write and read JSON with
 //! [`crate::wire::json`]: other serde_json serializers would write the bytes of
 //! those as arrays of numbers.
 
 mod bulk;
+mod signal;
 mod timestamp;
 
 pub use timestamp::Timestamp;

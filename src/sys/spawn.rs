@@ -70,7 +70,7 @@ pub enum Stage {
     Exec = 4,
 }
 
-/// Exit code of a command that was not found (POSIX 2.8.2).
+/// Exit code of a command that was not found, or whose name can name nothing (POSIX 2.8.2; dash sorts alike).
 pub const EXIT_NOT_FOUND: i32 = 127;
 /// Exit code of a command that was found and is not executable (POSIX 2.8.2).
 pub const EXIT_NOT_EXECUTABLE: i32 = 126;
@@ -154,7 +154,10 @@ impl Plan<'_> {
             Err(failure) => failure,
             Ok(()) => (Stage::Exec, self.exec()),
         };
-        let code = if errno == libc::ENOENT { EXIT_NOT_FOUND } else { EXIT_NOT_EXECUTABLE };
+        let code = match errno {
+            libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::ENAMETOOLONG => EXIT_NOT_FOUND,
+            _ => EXIT_NOT_EXECUTABLE,
+        };
         let mut report = [stage as u8; FAILURE_BYTES];
         report[1..].copy_from_slice(&errno.to_ne_bytes());
         #[expect(unsafe_code, reason = "between fork and exec only raw calls are allowed")]

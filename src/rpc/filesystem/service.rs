@@ -83,6 +83,9 @@ impl pb::filesystem_server::Filesystem for Filesystem {
     async fn r#move(&self, request: Request<pb::MoveRequest>) -> Result<Response<pb::MoveResponse>, Status> {
         let Asked { user, client } = self.asked(&request)?;
         let pb::MoveRequest { source, destination } = request.into_inner();
+        if source.is_empty() || destination.is_empty() {
+            return Err(status::from_failure(&FsError::NoPath));
+        }
         let (source, destination) = (self.path(&source, &user)?, self.path(&destination, &user)?);
         let rename = move |user: &User, table: &Table| change::rename(&source, &destination, user, table);
         let moved = self.run(&user, rename).await?;
