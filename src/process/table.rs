@@ -25,6 +25,9 @@ const OUTPUT_KEPT: usize = 64 << 10;
 /// Ended programs that keep their output: 1 MiB in all.
 const OUTPUTS_KEPT: usize = 16;
 
+/// Longest tag by which an ended program is found, in bytes: clients send short ones, and 1,024 long ones add up.
+const TAG_KEPT: usize = 1024;
+
 /// Says how programs are kept.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
@@ -209,7 +212,8 @@ impl Table {
         }
         handle.log.finish(exit);
         handle.log.fade(OUTPUT_KEPT);
-        map.ended.push_back(Ended { pid: handle.pid, tag: handle.tag.clone(), log: Arc::clone(&handle.log) });
+        let tag = handle.tag.clone().filter(|tag| tag.len() <= TAG_KEPT);
+        map.ended.push_back(Ended { pid: handle.pid, tag, log: Arc::clone(&handle.log) });
         if map.ended.len() > EXITS_KEPT {
             map.ended.pop_front();
         }
