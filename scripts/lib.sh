@@ -3,20 +3,44 @@
 say() { printf '\033[1m== %s\033[0m\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-# need COMMAND PACKAGE...: installs the Debian packages if the command is missing.
-need() {
-    local command=$1
-    shift
-    command -v "$command" >/dev/null 2>&1 && return
-    command -v apt-get >/dev/null 2>&1 || fail "$command is missing: install it (Debian: $*)"
-    local as=()
+# install PACKAGES WHY: installs Debian packages.
+install() {
+    local packages=$1 why=$2 as=()
+    command -v apt-get >/dev/null 2>&1 || fail "$why is missing: install it (Debian: $packages)"
     if [ "$(id -u)" != 0 ]; then
-        command -v sudo >/dev/null 2>&1 || fail "$command is missing: install it as root (apt-get install $*)"
+        command -v sudo >/dev/null 2>&1 || fail "$why is missing: install it as root (apt-get install $packages)"
         as=(sudo)
     fi
-    say "installing $* (for $command)"
+    say "installing $packages (for $why)"
     "${as[@]}" apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive "${as[@]}" apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    # shellcheck disable=SC2086 # several packages in one word
+    "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
+}
+
+# need COMMAND PACKAGES: installs the packages if the command is missing.
+need() {
+    command -v "$1" >/dev/null 2>&1 || install "$2" "$1"
+}
+
+# Node 20 or newer, which the JavaScript SDKs want; where the distribution's is older, npm's own copy of node.
+need_node() {
+    local tools arch
+    tools=$(git rev-parse --show-toplevel 2>/dev/null || pwd)/target/tools
+    [ -d "$tools/node/bin" ] && export PATH="$tools/node/bin:$PATH"
+    node_is_new && command -v npm >/dev/null 2>&1 && return
+    need npm "npm nodejs"
+    node_is_new && return
+    case $(uname -m) in x86_64) arch=x64 ;; aarch64) arch=arm64 ;; *) fail "node 20 or newer is missing" ;; esac
+    say "installing node 22 into target/tools ($(node --version 2>/dev/null || echo none) is too old)"
+    mkdir -p "$tools/node"
+    npm install --silent --no-save --no-package-lock --prefix "$tools/node" "node-linux-$arch@22"
+    ln -sfn "node_modules/node-linux-$arch/bin" "$tools/node/bin"
+    export PATH="$tools/node/bin:$PATH"
+    node_is_new || fail "node 20 or newer could not be installed"
+}
+
+node_is_new() {
+    node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null
 }
 
 need_rust() {
@@ -25,16 +49,22 @@ need_rust() {
     fail "the Rust toolchain is missing: install it with rustup (Rust 1.88 or newer)"
 }
 
-# The flags that place programs in cgroups where cgroup v2 is mounted and ours to write.
-cgroup_flags() {
-    local root
-    for root in /sys/fs/cgroup /sys/fs/cgroup/unified; do
-        if [ -e "$root/cgroup.controllers" ] && [ -w "$root" ]; then
-            echo "-cgroup-root $root"
+# Where cgroup v2 is mounted and ours to write; nothing where it is not.
+cgroup_mount() {
+    local mount
+    for mount in /sys/fs/cgroup /sys/fs/cgroup/unified; do
+        if [ -e "$mount/cgroup.controllers" ] && [ -w "$mount" ]; then
+            echo "$mount"
             return
         fi
     done
-    echo "-no-cgroups"
+}
+
+# The flags that place programs there.
+cgroup_flags() {
+    local mount
+    mount=$(cgroup_mount)
+    if [ -n "$mount" ]; then echo "-cgroup-root $mount"; else echo "-no-cgroups"; fi
 }
 
 # wait_for_health PORT PID: waits until the daemon answers, or fails when it ends.
