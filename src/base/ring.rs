@@ -7,13 +7,17 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+/// What a chunk costs besides its bytes: its place in the queue and the head of its allocation. Without it, a program
+/// that writes single bytes would fill a hundred times the limit.
+const CHUNK_COST: usize = 128;
+
 /// Keeps the last chunks of a stream of `K`-marked bytes.
 #[derive(Debug)]
 pub struct Ring<K> {
     chunks: VecDeque<Chunk<K>>,
     /// Offset just behind the newest byte.
     end: u64,
-    /// Bytes that the chunks hold.
+    /// Bytes that the chunks take, their own cost included.
     held: usize,
     limit: usize,
 }
@@ -30,7 +34,7 @@ pub struct Chunk<K> {
 }
 
 impl<K: Copy> Ring<K> {
-    /// Makes an empty ring that holds at most `limit` bytes, and the newest chunk whatever its size.
+    /// Makes an empty ring that takes at most `limit` bytes of memory, and the newest chunk whatever its size.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { chunks: VecDeque::new(), end: 0, held: 0, limit }
@@ -51,12 +55,12 @@ impl<K: Copy> Ring<K> {
     /// Tells where the ring would start after a push of `length` bytes: readers before it would lose bytes.
     #[must_use]
     pub fn start_after(&self, length: usize) -> u64 {
-        let mut held = self.held + length;
+        let mut held = self.held + cost(length);
         for chunk in &self.chunks {
             if held <= self.limit {
                 return chunk.start;
             }
-            held -= chunk.bytes.len();
+            held -= cost(chunk.bytes.len());
         }
         self.end
     }
@@ -66,14 +70,14 @@ impl<K: Copy> Ring<K> {
         if bytes.is_empty() {
             return;
         }
-        self.held += bytes.len();
+        self.held += cost(bytes.len());
         let start = self.end;
         self.end += bytes.len() as u64;
         self.chunks.push_back(Chunk { start, channel, bytes });
         self.shrink();
     }
 
-    /// Holds at most `limit` bytes from now on; 0 keeps nothing at all.
+    /// Takes at most `limit` bytes from now on; 0 keeps nothing at all.
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
         self.shrink();
@@ -84,7 +88,7 @@ impl<K: Copy> Ring<K> {
         let keep = usize::from(self.limit > 0);
         while self.held > self.limit && self.chunks.len() > keep {
             if let Some(chunk) = self.chunks.pop_front() {
-                self.held -= chunk.bytes.len();
+                self.held -= cost(chunk.bytes.len());
             }
         }
     }
@@ -107,12 +111,17 @@ impl<K: Copy> Ring<K> {
     }
 }
 
+fn cost(length: usize) -> usize {
+    length + CHUNK_COST
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn filled(limit: usize, chunks: &[&'static str]) -> Ring<u8> {
-        let mut ring = Ring::new(limit);
+    /// Makes a ring with room for so many chunks of three bytes.
+    fn filled(room: usize, chunks: &[&'static str]) -> Ring<u8> {
+        let mut ring = Ring::new(room * cost(3));
         for chunk in chunks {
             ring.push(1, Bytes::from_static(chunk.as_bytes()));
         }
@@ -122,7 +131,7 @@ mod tests {
     #[test]
     fn every_offset_reads_the_bytes_that_were_written_there() {
         let whole = "abcdefghij";
-        let ring = filled(100, &["abc", "d", "efgh", "ij"]);
+        let ring = filled(10, &["abc", "d", "efgh", "ij"]);
         for offset in 0..10u64 {
             let mut text = Vec::new();
             let mut at = offset;
@@ -138,15 +147,15 @@ mod tests {
 
     #[test]
     fn a_reader_that_fell_behind_sees_a_gap_and_not_other_bytes() {
-        let ring = filled(6, &["abc", "def", "ghi"]);
+        let ring = filled(2, &["abc", "def", "ghi"]);
         assert_eq!((ring.start(), ring.end()), (3, 9));
         assert_eq!(ring.read(0).unwrap(), Chunk { start: 3, channel: 1, bytes: Bytes::from_static(b"def") });
     }
 
     #[test]
     fn start_after_tells_what_a_push_will_drop() {
-        for length in 0..12 {
-            let mut ring = filled(8, &["abc", "def", "g"]);
+        for length in 1..500 {
+            let mut ring = filled(3, &["abc", "def", "g"]);
             let told = ring.start_after(length);
             ring.push(2, Bytes::from(vec![0; length]));
             assert_eq!(ring.start(), told, "{length}");
@@ -155,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_nothing_keeps_nothing() {
-        let mut ring = filled(8, &["abc"]);
+        let mut ring = filled(2, &["abc"]);
         ring.set_limit(0);
         ring.push(1, Bytes::from_static(b"x"));
         assert_eq!((ring.start(), ring.end(), ring.read(0)), (4, 4, None));
@@ -163,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_newest_chunk_is_kept_whatever_its_size() {
-        let ring = filled(2, &["abc", "defgh"]);
+        let ring = filled(1, &["abc", "defgh"]);
         assert_eq!((ring.start(), ring.end()), (3, 8));
     }
 }

@@ -1,10 +1,12 @@
 //! The one map of programs: running by id and tag, ended for a while.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use nix::libc;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -15,8 +17,8 @@ use super::spec::{SpawnSpec, Stdio};
 use super::task::{Child, kill_all};
 use super::{Exit, Handle, ProcessError, Selector, Subscription};
 use crate::base::Tasks;
-use crate::sys::spawn::{Image, spawn};
-use crate::workload::{Class, Workload};
+use crate::sys::spawn::{Image, Spawned, spawn};
+use crate::workload::{Class, Leaf, Workload};
 
 /// Ended programs that late readers can still ask for; the oldest goes first.
 const EXITS_KEPT: usize = 1024;
@@ -238,7 +240,6 @@ impl Table {
             Stdio::Terminal(_) => Class::Pty,
             Stdio::Pipes { .. } => Class::User,
         };
-        let leaf = self.inner.workload.place(class);
         let image = Image {
             candidates: strings.candidates,
             argv: strings.argv,
@@ -247,14 +248,10 @@ impl Table {
             credentials: spec.credentials(),
             stdio: files.theirs(),
             terminal: files.terminal.is_some(),
-            cgroup: leaf.as_ref().map(crate::workload::Leaf::fd),
         };
-        let spawned = spawn(&image);
+        let refused = |source| ProcessError::Start { program: spec.command.program.clone(), source };
+        let (spawned, leaf) = launch(&image, self.inner.workload.place(class)).map_err(refused)?;
         drop(image);
-        let spawned = spawned.map_err(|source| {
-            leaf.as_ref().map(crate::workload::Leaf::remove);
-            ProcessError::Start { program: spec.command.program.clone(), source }
-        })?;
         let Files { terminal, input, output, .. } = files;
         let handle = Handle {
             pid: spawned.pid,
@@ -276,6 +273,24 @@ impl Table {
             user: spec.user.name,
             timeout: spec.timeout,
         })
+    }
+}
+
+/// Starts a program in its leaf; where the kernel allows no birth there (a threaded or busy parent, a cgroup that is
+/// not ours), in our own cgroup.
+fn launch(image: &Image<'_>, leaf: Option<Leaf>) -> io::Result<(Spawned, Option<Leaf>)> {
+    let Some(leaf) = leaf else { return Ok((spawn(image, None)?, None)) };
+    let error = match spawn(image, Some(leaf.fd())) {
+        Ok(spawned) => return Ok((spawned, Some(leaf))),
+        Err(error) => error,
+    };
+    let _ = leaf.remove();
+    match error.raw_os_error() {
+        Some(libc::EOPNOTSUPP | libc::EBUSY | libc::EACCES | libc::EPERM | libc::ENODEV) => {
+            tracing::warn!(%error, "a program cannot be started in its cgroup");
+            Ok((spawn(image, None)?, None))
+        }
+        _ => Err(error),
     }
 }
 

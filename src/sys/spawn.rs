@@ -30,8 +30,6 @@ pub struct Image<'a> {
     pub stdio: [BorrowedFd<'a>; 3],
     /// Makes stdin the controlling terminal of the new session.
     pub terminal: bool,
-    /// The cgroup directory to be born in.
-    pub cgroup: Option<BorrowedFd<'a>>,
 }
 
 /// Holds the ids of the account that a program runs as.
@@ -79,15 +77,19 @@ pub const FAILURE_BYTES: usize = 5;
 
 /// `oom_score_adj` of user programs: they go before the agent does (envd's value).
 const OOM_SCORE_ADJ: &[u8] = b"100";
+/// Signals that Rust (the first), `nohup` and a shell's `&` make us ignore, which exec would hand on. Those that the
+/// agent handles itself are reset by exec.
+const IGNORED: [libc::c_int; 3] = [libc::SIGPIPE, libc::SIGHUP, libc::SIGQUIT];
 /// Best-effort class, level 4: the kernel's default (ioprio_set(2)).
 const IOPRIO_BEST_EFFORT_4: libc::c_int = (2 << 13) | 4;
 const IOPRIO_WHO_PROCESS: libc::c_int = 1;
 
-/// Starts the program; returns when the child exists, not when its program runs.
+/// Starts the program, born in `cgroup` (a directory of cgroup v2); returns when the child exists, not when its
+/// program runs.
 ///
 /// # Errors
 /// The error of `pipe2` or `clone3`; nothing is left behind.
-pub fn spawn(image: &Image<'_>) -> io::Result<Spawned> {
+pub fn spawn(image: &Image<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Spawned> {
     let (failure, report) = super::fd::pipe()?;
     let groups: &[u32] = image.credentials.as_ref().map_or(&[], |credentials| &credentials.groups);
     let plan = Plan {
@@ -103,7 +105,7 @@ pub fn spawn(image: &Image<'_>) -> io::Result<Spawned> {
         files: super::limits::original_files(),
         report: report.as_raw_fd(),
     };
-    match super::clone::fork(image.cgroup)? {
+    match super::clone::fork(cgroup)? {
         super::clone::Fork::Child => plan.run(),
         super::clone::Fork::Parent { pid, pidfd } => Ok(Spawned { pid, pidfd, failure }),
     }
@@ -193,8 +195,10 @@ impl Plan<'_> {
             // SAFETY: descriptor 0 is the terminal; argument 0 never steals one from another session.
             check(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) })?;
         }
-        // SAFETY: SIG_DFL is a valid disposition. Rust ignores SIGPIPE at start and exec would hand that on.
-        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        for ignored in IGNORED {
+            // SAFETY: SIG_DFL is a valid disposition.
+            unsafe { libc::signal(ignored, libc::SIG_DFL) };
+        }
         // SAFETY: takes no pointers. Marks what an outer program may have leaked to us; older kernels refuse, and
         // our own descriptors are close-on-exec anyway.
         let _ = unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
