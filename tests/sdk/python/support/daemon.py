@@ -83,6 +83,7 @@ class Daemon:
         end = time.monotonic() + READY
         while True:
             if self._process.poll() is not None:
+                self.stop()
                 raise RuntimeError(f"the daemon ended with {self._process.returncode} before it was ready:\n{self.tail()}")
             try:
                 with urllib.request.urlopen(f"{self.url}/health", timeout=1) as answer:
