@@ -67,6 +67,12 @@ impl<K: Copy> Ring<K> {
 
     /// Appends bytes and drops the oldest chunks beyond the limit.
     pub fn push(&mut self, channel: K, bytes: Bytes) {
+        self.append(channel, bytes);
+        self.shrink();
+    }
+
+    /// Appends bytes and drops nothing; the next [`Ring::push`] makes up for it.
+    pub fn append(&mut self, channel: K, bytes: Bytes) {
         if bytes.is_empty() {
             return;
         }
@@ -74,7 +80,6 @@ impl<K: Copy> Ring<K> {
         let start = self.end;
         self.end += bytes.len() as u64;
         self.chunks.push_back(Chunk { start, channel, bytes });
-        self.shrink();
     }
 
     /// Takes at most `limit` bytes from now on; 0 keeps nothing at all.

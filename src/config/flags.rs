@@ -19,7 +19,8 @@ use crate::server::Address;
              A drop-in for E2B's envd: the same port, protocols and flags.",
     after_help = "A flag may be written with one dash or two (-port 5000, --port=5000). A flag on the command line \
                   wins over its environment variable.\n\nTry it: thawd -isnotfc & curl -i http://127.0.0.1:49983/health",
-    disable_version_flag = true
+    disable_version_flag = true,
+    args_override_self = true
 )]
 pub struct Flags {
     /// Run outside a Firecracker VM: no metadata service is asked
@@ -90,7 +91,7 @@ pub struct Flags {
     pub output_ring: usize,
 
     /// Seconds that a client may read nothing before the program stops waiting for it
-    #[arg(long, default_value_t = 30, env = "THAWD_OUTPUT_STALL", value_name = "SECONDS",
+    #[arg(long, default_value_t = 120, env = "THAWD_OUTPUT_STALL", value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub output_stall: u64,
 }
@@ -150,6 +151,7 @@ mod tests {
         for line in [["-port", "5000"].as_slice(), &["-port=5000"], &["--port=5000"], &["--port", "5000"]] {
             assert_eq!(parse(line).unwrap().port, 5000, "{line:?}");
         }
+        assert_eq!(parse(&["-port=1", "-port=2"]).unwrap().port, 2, "the last one counts");
         let flags = parse(&["-isnotfc", "-no-cgroups=true", "-verbose=false", "-cgroup-root", "/x"]).unwrap();
         assert!(flags.isnotfc && flags.no_cgroups && !flags.verbose);
         assert_eq!(flags.cgroup_root, PathBuf::from("/x"));

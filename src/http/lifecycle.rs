@@ -76,7 +76,9 @@ impl Lifecycle {
         if request.timestamp.is_none_or(|timestamp| timestamp >= *latest) {
             if let Some(timestamp) = request.timestamp {
                 *latest = timestamp;
-                follow_clock(timestamp);
+                if timestamp > Duration::ZERO {
+                    follow_clock(timestamp);
+                }
             }
             self.shared.apply(request);
         }
@@ -146,7 +148,7 @@ impl Request {
             match name.to_ascii_lowercase().as_str() {
                 "timestamp" => request.timestamp = Some(instant(value.as_str()?)?),
                 "accesstoken" => request.token = Some(token(value)?),
-                "envvars" => request.variables = Some(serde_json::from_value(value).ok()?),
+                "envvars" => request.variables = Some(variables(value)?),
                 "defaultuser" => request.user = non_empty(value)?,
                 "defaultworkdir" => request.workdir = non_empty(value)?,
                 "cabundle" => request.unsupported.extend(non_empty(value)?.map(|_| "caBundle")),
@@ -156,6 +158,12 @@ impl Request {
         }
         Some(request)
     }
+}
+
+/// Reads names and values; null is the empty text, as for Go.
+fn variables(value: Value) -> Option<BTreeMap<String, String>> {
+    let variables: BTreeMap<String, Option<String>> = serde_json::from_value(value).ok()?;
+    Some(variables.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect())
 }
 
 fn token(value: Value) -> Option<Secret> {
@@ -170,10 +178,11 @@ fn non_empty(value: Value) -> Option<Option<String>> {
     Some((!text.is_empty()).then_some(text))
 }
 
-/// Reads RFC 3339.
+/// Reads RFC 3339 as the time since the epoch; what lies before it, such as Go's zero time, is older than all others.
 fn instant(text: &str) -> Option<Duration> {
     let timestamp: prost_types::Timestamp = text.parse().ok()?;
-    Some(Duration::new(u64::try_from(timestamp.seconds).ok()?, u32::try_from(timestamp.nanos).ok()?))
+    let since_epoch = |seconds| Some(Duration::new(seconds, u32::try_from(timestamp.nanos).ok()?));
+    u64::try_from(timestamp.seconds).map_or(Some(Duration::ZERO), since_epoch)
 }
 
 #[cfg(test)]
@@ -189,6 +198,9 @@ mod tests {
         assert_eq!(request.timestamp, Some(Duration::new(1_767_319_445, 500_000_000)));
         assert_eq!((request.user, request.workdir.as_deref()), (None, Some("/code")));
         assert!(request.token.is_some_and(|token| token.matches(b"t")));
+        let nulls = Request::parse(br#"{"envVars":{"A":null},"timestamp":"0001-01-01T00:00:00Z"}"#).unwrap();
+        assert_eq!(nulls.variables.unwrap()["A"], "");
+        assert_eq!(nulls.timestamp, Some(Duration::ZERO));
         assert!(Request::parse(b" ").is_some_and(|request| request.token.is_none() && request.variables.is_none()));
     }
 

@@ -24,7 +24,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { ring: 1 << 20, stall_alone: Duration::from_secs(30), stall_shared: Duration::from_secs(5) }
+        Self { ring: 1 << 20, stall_alone: Duration::from_secs(120), stall_shared: Duration::from_secs(5) }
     }
 }
 
@@ -113,7 +113,8 @@ impl Log {
         Subscription { log: Arc::clone(self), id, start }
     }
 
-    /// Appends bytes; waits while that would make a reader lose some, within the policy.
+    /// Appends bytes; waits while that would make a reader lose some, within the policy. Cancel-safe: nothing is
+    /// appended by a push that did not return.
     pub async fn push(&self, channel: Channel, bytes: Bytes) {
         let mut blocked = None;
         loop {
@@ -131,6 +132,20 @@ impl Log {
             };
             let _ = tokio::time::timeout_at(deadline, space).await;
         }
+    }
+
+    /// Appends bytes without waiting and without loss, beyond the ring's bound if a reader is behind: for the last
+    /// words of a program, which the caller bounds.
+    pub fn push_last(&self, channel: Channel, bytes: Bytes) {
+        let mut state = self.lock();
+        let floor = state.ring.start_after(bytes.len());
+        if state.readers.iter().flatten().any(|reader| !reader.cut && reader.cursor < floor) {
+            state.ring.append(channel, bytes);
+        } else {
+            state.ring.push(channel, bytes);
+        }
+        drop(state);
+        self.readable.notify_waiters();
     }
 
     /// Says that the program ended; what was pushed so far is what it wrote before.

@@ -10,6 +10,7 @@ use rustix::buffer::spare_capacity;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
+use tokio::task::consume_budget;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::output::{Channel, Log};
@@ -24,6 +25,8 @@ const SPLIT_CHARACTER: Duration = Duration::from_millis(20);
 const QUIET: Duration = Duration::from_millis(100);
 /// And at most for this long in all.
 const QUIET_LIMIT: Duration = Duration::from_secs(2);
+/// And at most for so many bytes.
+const QUIET_BYTES: usize = 1 << 20;
 /// Bytes taken at most without waiting when the program was killed: more than any pipe or terminal holds by default.
 const URGENT_BYTES: usize = 1 << 20;
 
@@ -71,7 +74,9 @@ impl Reader {
         if !ended {
             let urgent = *ending.borrow() == Ending::Urgent;
             ended = self.settle(urgent).await;
-            self.flush().await;
+            if let Some(bytes) = bytes(self.carried()) {
+                self.log.push_last(self.channel, bytes);
+            }
         }
         drop(settled);
         if !ended {
@@ -88,13 +93,19 @@ impl Reader {
                 () = ended(ending) => return false,
                 _ = self.file.readable() => {}
                 () = tokio::time::sleep(SPLIT_CHARACTER), if carrying => {
-                    self.flush().await;
+                    let chunk = self.carried();
+                    self.push_until(chunk, ending).await;
                     continue;
                 }
             }
-            if self.take(Readiness::Polled).await == Burst::End {
-                return true;
+            match self.read(Readiness::Polled) {
+                (Burst::End, chunk) => {
+                    self.push_until(chunk, ending).await;
+                    return true;
+                }
+                (_, chunk) => self.push_until(chunk, ending).await,
             }
+            consume_budget().await;
         }
     }
 
@@ -106,7 +117,7 @@ impl Reader {
             Channel::Stdout | Channel::Stderr => fd::pending(self.file.as_fd()) + 1,
         };
         while left > 0 {
-            match self.take(Readiness::Unknown).await {
+            match self.last(Readiness::Unknown) {
                 Burst::Read(count) => left = left.saturating_sub(count),
                 Burst::Empty => break,
                 Burst::End => return true,
@@ -114,12 +125,17 @@ impl Reader {
         }
         let limit = Instant::now() + if urgent { Duration::ZERO } else { QUIET_LIMIT };
         let mut quiet = limit.min(Instant::now() + QUIET);
-        while timeout_at(quiet, self.file.readable()).await.is_ok() && Instant::now() < limit {
-            match self.take(Readiness::Polled).await {
-                Burst::Read(_) => quiet = limit.min(Instant::now() + QUIET),
+        let mut left = QUIET_BYTES;
+        while left > 0 && timeout_at(quiet, self.file.readable()).await.is_ok() && Instant::now() < limit {
+            match self.last(Readiness::Polled) {
+                Burst::Read(count) => {
+                    quiet = limit.min(Instant::now() + QUIET);
+                    left = left.saturating_sub(count);
+                }
                 Burst::Empty => {}
                 Burst::End => return true,
             }
+            consume_budget().await;
         }
         false
     }
@@ -128,16 +144,19 @@ impl Reader {
         loop {
             let wait = if self.carry.is_empty() { Duration::MAX } else { SPLIT_CHARACTER };
             let ready = timeout(wait, self.file.readable()).await.is_ok();
-            if !ready {
-                self.flush().await;
-            } else if self.take(Readiness::Polled).await == Burst::End {
+            let (burst, chunk) = if ready { self.read(Readiness::Polled) } else { (Burst::Empty, self.carried()) };
+            if let Some(bytes) = bytes(chunk) {
+                self.log.push(self.channel, bytes).await;
+            }
+            if burst == Burst::End {
                 return;
             }
+            consume_budget().await;
         }
     }
 
-    /// Reads a chunk without waiting and appends it to the log, waiting there as the log's policy says.
-    async fn take(&mut self, readiness: Readiness) -> Burst {
+    /// Reads a chunk without waiting; the beginning of a character at its end is held back.
+    fn read(&mut self, readiness: Readiness) -> (Burst, Vec<u8>) {
         let mut chunk = Vec::with_capacity(self.limit());
         chunk.append(&mut self.carry);
         let carried = chunk.len();
@@ -146,12 +165,36 @@ impl Reader {
         if !end {
             self.carry = chunk.split_off(chunk.len() - split_character(&chunk));
         }
-        self.push(chunk).await;
         match (end, count) {
-            (true, _) => Burst::End,
-            (false, 0) => Burst::Empty,
-            (false, count) => Burst::Read(count),
+            (true, _) => (Burst::End, chunk),
+            (false, 0) => (Burst::Empty, chunk),
+            (false, count) => (Burst::Read(count), chunk),
         }
+    }
+
+    /// Reads a chunk of the program's last words into the log.
+    fn last(&mut self, readiness: Readiness) -> Burst {
+        let (burst, chunk) = self.read(readiness);
+        if let Some(bytes) = bytes(chunk) {
+            self.log.push_last(self.channel, bytes);
+        }
+        burst
+    }
+
+    /// Appends to the log, waiting there as its policy says, but not for readers when the program has ended: its end
+    /// must not wait for them.
+    async fn push_until(&self, chunk: Vec<u8>, ending: &mut watch::Receiver<Ending>) {
+        let Some(bytes) = bytes(chunk) else { return };
+        tokio::select! {
+            biased;
+            () = self.log.push(self.channel, bytes.clone()) => {}
+            () = ended(ending) => self.log.push_last(self.channel, bytes),
+        }
+    }
+
+    /// Gives up waiting for the rest of a character.
+    fn carried(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.carry)
     }
 
     /// Reads until the chunk is full or nothing is left; says whether the file ended.
@@ -173,21 +216,6 @@ impl Reader {
         false
     }
 
-    async fn flush(&mut self) {
-        let carry = std::mem::take(&mut self.carry);
-        self.push(carry).await;
-    }
-
-    async fn push(&self, chunk: Vec<u8>) {
-        if chunk.is_empty() {
-            return;
-        }
-        // A small chunk must not keep a large buffer alive in the ring.
-        let bytes =
-            if chunk.len() * 2 < chunk.capacity() { Bytes::copy_from_slice(&chunk) } else { Bytes::from(chunk) };
-        self.log.push(self.channel, bytes).await;
-    }
-
     fn limit(&self) -> usize {
         if self.channel == Channel::Pty { PTY_CHUNK } else { PIPE_CHUNK }
     }
@@ -198,6 +226,14 @@ impl Reader {
 enum Readiness {
     Polled,
     Unknown,
+}
+
+/// Makes a chunk that does not keep a large buffer alive in the ring; `None` for nothing.
+fn bytes(chunk: Vec<u8>) -> Option<Bytes> {
+    if chunk.is_empty() {
+        return None;
+    }
+    Some(if chunk.len() * 2 < chunk.capacity() { Bytes::copy_from_slice(&chunk) } else { Bytes::from(chunk) })
 }
 
 /// Waits for the program's end; the watch's own answer would hold its lock.

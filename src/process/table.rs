@@ -191,13 +191,15 @@ impl Table {
         &self.inner.tasks
     }
 
-    pub(super) fn register(&self, handle: &Arc<Handle>) {
+    /// Makes a program findable; says no when the agent is going down.
+    pub(super) fn register(&self, handle: &Arc<Handle>) -> bool {
         let mut map = self.lock();
         map.ended.retain(|ended| ended.pid != handle.pid && (ended.tag.is_none() || ended.tag != handle.tag));
         if let Some(tag) = &handle.tag {
             map.tags.entry(tag.clone()).or_default().push(handle.pid);
         }
         map.running.insert(handle.pid, Arc::clone(handle));
+        !map.closed
     }
 
     /// Moves a program from the running to the ended, in one step: a late reader finds it in one of both.
@@ -280,17 +282,19 @@ impl Table {
 /// not ours), in our own cgroup.
 fn launch(image: &Image<'_>, leaf: Option<Leaf>) -> io::Result<(Spawned, Option<Leaf>)> {
     let Some(leaf) = leaf else { return Ok((spawn(image, None)?, None)) };
-    let error = match spawn(image, Some(leaf.fd())) {
-        Ok(spawned) => return Ok((spawned, Some(leaf))),
-        Err(error) => error,
+    let spawned = match spawn(image, Some(leaf.fd())) {
+        Ok(spawned) if spawned.placed => return Ok((spawned, Some(leaf))),
+        spawned => spawned,
     };
     let _ = leaf.remove();
-    match error.raw_os_error() {
-        Some(libc::EOPNOTSUPP | libc::EBUSY | libc::EACCES | libc::EPERM | libc::ENODEV) => {
+    match spawned {
+        Ok(spawned) => Ok((spawned, None)),
+        // These say that the machine is full, wherever the program is born.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE)) => Err(error),
+        Err(error) => {
             tracing::warn!(%error, "a program cannot be started in its cgroup");
             Ok((spawn(image, None)?, None))
         }
-        _ => Err(error),
     }
 }
 

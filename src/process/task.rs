@@ -1,6 +1,6 @@
 //! The one task that owns a child: from the fork to the removal of its cgroup.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use super::ProcessError;
 use super::exit::Exit;
@@ -39,7 +40,8 @@ impl Child {
     /// Follows the child to its end. `told` learns whether it started; that nobody listens changes nothing.
     pub(super) async fn run(self, table: Table, told: oneshot::Sender<Result<Started, ProcessError>>) {
         let handle = Arc::clone(&self.handle);
-        match self.start(&table).await {
+        let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
+        match self.start(&table, deadline).await {
             Err(error) => {
                 // The child has ended or is about to: it reported a failure, or cannot be watched and is killed.
                 let _ = handle.kill();
@@ -50,17 +52,21 @@ impl Child {
             }
             Ok(running) => {
                 let output = handle.subscribe(Some(0));
-                table.register(&handle);
+                if !table.register(&handle) {
+                    let _ = handle.kill();
+                }
                 let _ = told.send(Ok(Started { pid: handle.pid, output }));
                 running.follow(handle, table).await;
             }
         }
     }
 
-    async fn start(self, table: &Table) -> Result<Running, ProcessError> {
+    async fn start(self, table: &Table, deadline: Option<Instant>) -> Result<Running, ProcessError> {
         let watching = |source| ProcessError::Machine { verb: "watch the process", source };
         let pidfd = poll::register(Arc::clone(&self.handle.pidfd), Interest::READABLE).map_err(watching)?;
-        let failure = outcome(self.failure).await.map_err(watching)?;
+        // A dead mount can hold an exec for ever, and a frozen cgroup for a while.
+        let failure = by(deadline, outcome(self.failure)).await.unwrap_or_else(|| Err(ErrorKind::TimedOut.into()));
+        let failure = failure.map_err(watching)?;
         if let Some((stage, errno)) = failure {
             let source = io::Error::from_raw_os_error(errno);
             let message = explain(&self.handle, stage, source, self.cwd, self.user)?;
@@ -75,7 +81,7 @@ impl Child {
             table.tasks().spawn(reader.run(ending.subscribe(), tell));
             settled.push(wait);
         }
-        Ok(Running { pidfd, ending, settled, timeout: self.timeout })
+        Ok(Running { pidfd, ending, settled, deadline })
     }
 }
 
@@ -84,13 +90,12 @@ struct Running {
     pidfd: AsyncFd<Arc<OwnedFd>>,
     ending: watch::Sender<Ending>,
     settled: Vec<oneshot::Receiver<()>>,
-    timeout: Option<Duration>,
+    deadline: Option<Instant>,
 }
 
 impl Running {
     async fn follow(self, handle: Arc<Handle>, table: Table) {
-        if let Some(limit) = self.timeout
-            && tokio::time::timeout(limit, self.pidfd.readable()).await.is_err()
+        if by(self.deadline, self.pidfd.readable()).await.is_none()
             && let Err(error) = handle.kill()
         {
             tracing::warn!(pid = handle.pid, %error, "cannot kill at the deadline");
@@ -108,6 +113,14 @@ impl Running {
         let leaf = handle.leaf.clone();
         drop(handle);
         clean(leaf).await;
+    }
+}
+
+/// Waits until `deadline` at most; `None` when it has passed.
+async fn by<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline, work).await.ok(),
+        None => Some(work.await),
     }
 }
 

@@ -14,6 +14,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use nix::libc;
 use tower::{Service, ServiceExt};
 
 use super::bind::{Listener, Stream};
@@ -58,14 +59,20 @@ where
     tasks.spawn(async move {
         loop {
             match listener.accept().await {
-                Ok(stream) => spawner.spawn(connection(stream, app.clone(), server.clone(), settings.head)),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                Ok(stream) => spawner.spawn(connection(stream, app.clone(), server.clone(), settings)),
+                Err(error) if is_shortage(&error) => {
+                    tracing::warn!(%error, "cannot accept connections for now");
                     tokio::time::sleep(ACCEPT_AGAIN).await;
                 }
+                Err(error) => tracing::debug!(%error, "a connection ended before it was accepted"),
             }
         }
     });
+}
+
+/// Tells errors of the machine, which come again at once, from those of one connection.
+fn is_shortage(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 fn server(settings: Settings, tasks: &Tasks) -> Builder<Spawner> {
@@ -82,13 +89,13 @@ fn server(settings: Settings, tasks: &Tasks) -> Builder<Spawner> {
     server
 }
 
-async fn connection<A>(stream: Stream, app: A, server: Builder<Spawner>, head: Duration)
+async fn connection<A>(stream: Stream, app: A, server: Builder<Spawner>, settings: Settings)
 where
     A: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     A::Future: Send,
 {
     let busy = Busy::default();
-    let stream = TokioIo::new(TimedHead::new(stream, busy.clone(), head));
+    let stream = TokioIo::new(TimedHead::new(stream, busy.clone(), settings.head, settings.idle));
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let guard = Answering::new(&busy);
         let answer = app.clone().oneshot(request.map(Body::new));
@@ -105,14 +112,14 @@ struct Answering(Busy);
 
 impl Answering {
     fn new(busy: &Busy) -> Self {
-        busy.set(true);
+        busy.begin();
         Self(busy.clone())
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.set(false);
+        self.0.end();
     }
 }
 

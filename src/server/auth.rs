@@ -60,9 +60,13 @@ fn basic_user(headers: &HeaderMap) -> Option<String> {
     }
     let decoded = base64_simd::STANDARD.decode_to_vec(encoded.trim()).ok()?;
     let text = String::from_utf8(decoded).ok()?;
-    // The last colon: `uid:gid:` is a numeric account with an empty password, and no account name has a colon.
-    let (user, _) = text.rsplit_once(':')?;
-    (!user.is_empty()).then(|| user.to_owned())
+    let (name, password) = text.split_once(':')?;
+    let is_id = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match password.split_once(':') {
+        // `uid:gid:PASSWORD` is a numeric account; no account name has a colon.
+        Some((group, _)) if is_id(name) && is_id(group) => Some(format!("{name}:{group}")),
+        _ => Some(name.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +83,8 @@ mod tests {
         let basic = |text: &str| of(&format!("Basic {}", base64_simd::STANDARD.encode_to_string(text)));
         assert_eq!(basic("root:"), Some("root".to_owned()));
         assert_eq!(basic("1000:1000:"), Some("1000:1000".to_owned()));
-        assert_eq!((basic(":"), basic("root"), of("Basic ***"), of("Bearer x")), (None, None, None, None));
+        assert_eq!((basic("root:a:b"), basic("1:pass")), (Some("root".to_owned()), Some("1".to_owned())));
+        assert_eq!(basic(":"), Some(String::new()));
+        assert_eq!((basic("root"), of("Basic ***"), of("Bearer x")), (None, None, None));
     }
 }

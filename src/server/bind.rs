@@ -59,9 +59,9 @@ pub async fn bind(address: &Address) -> Result<Listener, BindError> {
 /// Takes over the socket file of an agent that died; one that is served is left alone.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     if std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
-        match std::os::unix::net::UnixStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
-            _ => return Err(io::ErrorKind::AddrInUse.into()),
+        match crate::sys::socket::is_served(path) {
+            true => return Err(io::ErrorKind::AddrInUse.into()),
+            false => std::fs::remove_file(path)?,
         }
     }
     let listener = UnixListener::bind(path)?;
@@ -80,7 +80,7 @@ impl Listener {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // Without it each small answer waits about 40 ms for an acknowledgement.
-                stream.set_nodelay(true)?;
+                let _ = stream.set_nodelay(true);
                 crate::sys::socket::expect_dead_peers(&stream);
                 Ok(Box::pin(stream))
             }

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,31 +20,46 @@ const HTTP2: &[u8] = b"PRI";
 
 /// Tells the connection that a request is being answered, so bytes that come are not a slow head.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Busy(Arc<AtomicBool>);
+pub(super) struct Busy(Arc<Turns>);
+
+#[derive(Debug, Default)]
+struct Turns {
+    busy: AtomicBool,
+    /// Requests so far: a timer of an earlier one is stale.
+    count: AtomicU32,
+}
 
 impl Busy {
-    pub(super) fn set(&self, busy: bool) {
-        self.0.store(busy, Ordering::Relaxed);
+    pub(super) fn begin(&self) {
+        self.0.count.fetch_add(1, Ordering::Relaxed);
+        self.0.busy.store(true, Ordering::Relaxed);
     }
 
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    pub(super) fn end(&self) {
+        self.0.busy.store(false, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> (bool, u32) {
+        (self.0.busy.load(Ordering::Relaxed), self.0.count.load(Ordering::Relaxed))
     }
 }
 
-/// Wraps a connection and fails its reads when a head takes too long.
+/// Wraps a connection and fails its reads when a head takes too long, or its first byte.
 pub(super) struct TimedHead<S> {
     stream: S,
     busy: Busy,
     limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
+    /// The timer, and the count of requests when it was set.
+    timer: Option<(u32, Pin<Box<Sleep>>)>,
     fresh: bool,
     http2: bool,
 }
 
 impl<S> TimedHead<S> {
-    pub(super) fn new(stream: S, busy: Busy, limit: Duration) -> Self {
-        Self { stream, busy, limit, timer: None, fresh: true, http2: false }
+    /// Gives the first byte `idle`, and each head `limit` from its first byte on. Needs a running runtime.
+    pub(super) fn new(stream: S, busy: Busy, limit: Duration, idle: Duration) -> Self {
+        let timer = Some((0, Box::pin(tokio::time::sleep(idle))));
+        Self { stream, busy, limit, timer, fresh: true, http2: false }
     }
 }
 
@@ -56,14 +71,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedHead<S> {
         let read = &buffer.filled()[before..];
         if this.fresh && !read.is_empty() {
             this.fresh = false;
+            this.timer = None;
             this.http2 = read.starts_with(HTTP2);
         }
-        if this.http2 || this.busy.get() {
+        let (busy, count) = this.busy.get();
+        if this.http2 || busy || this.timer.as_ref().is_some_and(|(set, _)| *set != count) {
             this.timer = None;
-        } else if !read.is_empty() && this.timer.is_none() {
-            this.timer = Some(Box::pin(tokio::time::sleep(this.limit)));
         }
-        let late = this.timer.as_mut().is_some_and(|timer| polled.is_pending() && timer.as_mut().poll(cx).is_ready());
+        if !this.http2 && !busy && !read.is_empty() && this.timer.is_none() {
+            this.timer = Some((count, Box::pin(tokio::time::sleep(this.limit))));
+        }
+        let mut timer = this.timer.as_mut();
+        let late = timer.as_mut().is_some_and(|(_, timer)| polled.is_pending() && timer.as_mut().poll(cx).is_ready());
         if late { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { polled }
     }
 }
@@ -101,30 +120,43 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(30);
+    const IDLE: Duration = Duration::from_secs(640);
 
     #[tokio::test(start_paused = true)]
-    async fn a_head_that_trickles_in_is_given_up_and_a_silent_connection_is_not() {
+    async fn a_head_that_trickles_in_is_given_up_long_before_a_silent_connection() {
         let (mut client, server) = duplex(100);
-        let mut server = TimedHead::new(server, Busy::default(), LIMIT);
+        let mut server = TimedHead::new(server, Busy::default(), LIMIT, IDLE);
         let mut buffer = [0; 10];
-        let silent = tokio::time::timeout(LIMIT * 10, server.read(&mut buffer)).await;
-        assert!(silent.is_err());
+        assert!(tokio::time::timeout(LIMIT * 10, server.read(&mut buffer)).await.is_err());
         client.write_all(b"GET").await.unwrap();
         assert_eq!(server.read(&mut buffer).await.unwrap(), 3);
-        let error = server.read(&mut buffer).await.unwrap_err();
+        let error = tokio::time::timeout(LIMIT * 2, server.read(&mut buffer)).await.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_and_an_http2_connection_may_take_their_time() {
-        for (first, busy) in [(&b"PRI * HTTP/2.0"[..], false), (b"POST", true)] {
+    async fn a_connection_that_never_says_a_byte_is_given_up() {
+        let (_client, server) = duplex(100);
+        let mut server = TimedHead::new(server, Busy::default(), LIMIT, IDLE);
+        let read = tokio::time::timeout(IDLE * 2, server.read(&mut [0; 10])).await.unwrap();
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_an_http2_connection_and_a_pause_between_requests_may_take_their_time() {
+        for (first, requests) in [(&b"PRI * HTTP/2.0"[..], 0), (b"POST", 1), (b"GET", 2)] {
             let (mut client, server) = duplex(100);
             let state = Busy::default();
-            let mut server = TimedHead::new(server, state.clone(), LIMIT);
+            let mut server = TimedHead::new(server, state.clone(), LIMIT, IDLE);
             let mut buffer = [0; 20];
             client.write_all(first).await.unwrap();
             assert_eq!(server.read(&mut buffer).await.unwrap(), first.len());
-            state.set(busy);
+            if requests > 0 {
+                state.begin();
+            }
+            if requests > 1 {
+                state.end();
+            }
             assert!(tokio::time::timeout(LIMIT * 10, server.read(&mut buffer)).await.is_err());
         }
     }

@@ -16,13 +16,15 @@ pub(super) enum Fork {
         pid: u32,
         /// Refers to the child whatever becomes of its number.
         pidfd: OwnedFd,
+        /// It was born in the cgroup that was asked for.
+        placed: bool,
     },
 }
 
 /// Forks; the child is born in `cgroup`.
 ///
 /// # Errors
-/// The error of `clone3`; where sandboxing hides that call (ENOSYS), of `fork` and `pidfd_open`.
+/// The error of `clone3`; where sandboxing hides that call (ENOSYS), of `fork` and `pidfd_open`, which ignore `cgroup`.
 pub(super) fn fork(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
     let mut pidfd: libc::c_int = -1;
     let mut flags = libc::CLONE_PIDFD as u64;
@@ -42,7 +44,11 @@ pub(super) fn fork(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<CloneArgs>()) };
     match pid {
         0 => Ok(Fork::Child),
-        1.. => Ok(Fork::Parent { pid: u32::try_from(pid).unwrap_or_default(), pidfd: own(pidfd) }),
+        1.. => Ok(Fork::Parent {
+            pid: u32::try_from(pid).unwrap_or_default(),
+            pidfd: own(pidfd),
+            placed: cgroup.is_some(),
+        }),
         _ => match io::Error::last_os_error() {
             error if error.raw_os_error() == Some(libc::ENOSYS) => old_fork(),
             error => Err(error),
@@ -81,13 +87,22 @@ fn old_fork() -> io::Result<Fork> {
             // SAFETY: takes no pointers; the child cannot be reaped by anybody else, so the number is still its own.
             let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
             if pidfd < 0 {
-                return Err(io::Error::last_os_error());
+                let error = io::Error::last_os_error();
+                abandon(pid);
+                return Err(error);
             }
             let pidfd = own(i32::try_from(pidfd).unwrap_or(-1));
-            Ok(Fork::Parent { pid: u32::try_from(pid).unwrap_or_default(), pidfd })
+            Ok(Fork::Parent { pid: u32::try_from(pid).unwrap_or_default(), pidfd, placed: false })
         }
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Kills and reaps a child that nobody can watch.
+fn abandon(pid: libc::pid_t) {
+    let pid = nix::unistd::Pid::from_raw(pid);
+    let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+    let _ = nix::sys::wait::waitpid(pid, None);
 }
 
 fn own(fd: libc::c_int) -> OwnedFd {

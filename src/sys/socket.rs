@@ -1,8 +1,10 @@
-//! Finding out that a peer is gone, by the kernel's timers and not by ours.
+//! Finding out whether somebody is at the other end.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
 
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt};
 
 /// Seconds of silence before the first probe.
 const IDLE: u32 = 60;
@@ -10,14 +12,23 @@ const IDLE: u32 = 60;
 const INTERVAL: u32 = 15;
 /// Unanswered probes after which the connection is dead.
 const PROBES: u32 = 4;
-/// Milliseconds that sent data may stay unacknowledged; the kernel's own answer would be 15 minutes (tcp(7)).
-const UNACKNOWLEDGED: u32 = 120_000;
 
-/// Turns on TCP keepalive and bounds unacknowledged data; a socket that is not TCP stays as it is.
+/// Turns on TCP keepalive; a socket that is not TCP stays as it is.
+///
+/// TCP_USER_TIMEOUT is left off: the kernel also counts the time in which a living peer does not read, so it would
+/// break slow downloads.
 pub fn expect_dead_peers(socket: &impl AsFd) {
     let _ = setsockopt(socket, sockopt::KeepAlive, &true);
     let _ = setsockopt(socket, sockopt::TcpKeepIdle, &IDLE);
     let _ = setsockopt(socket, sockopt::TcpKeepInterval, &INTERVAL);
     let _ = setsockopt(socket, sockopt::TcpKeepCount, &PROBES);
-    let _ = setsockopt(socket, sockopt::TcpUserTimeout, &UNACKNOWLEDGED);
+}
+
+/// Says whether somebody listens at a unix socket; a full backlog (EAGAIN) is somebody too.
+#[must_use]
+pub fn is_served(path: &Path) -> bool {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let tried = socket(AddressFamily::Unix, SockType::Stream, flags, None)
+        .and_then(|socket| connect(socket.as_raw_fd(), &UnixAddr::new(path)?));
+    tried != Err(Errno::ECONNREFUSED)
 }

@@ -52,6 +52,8 @@ pub struct Spawned {
     pub pidfd: OwnedFd,
     /// Ends empty when the program runs; see [`decode_failure`].
     pub failure: OwnedFd,
+    /// It was born in the cgroup that was asked for.
+    pub placed: bool,
 }
 
 /// Names the step between clone and exec that failed.
@@ -107,7 +109,7 @@ pub fn spawn(image: &Image<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Sp
     };
     match super::clone::fork(cgroup)? {
         super::clone::Fork::Child => plan.run(),
-        super::clone::Fork::Parent { pid, pidfd } => Ok(Spawned { pid, pidfd, failure }),
+        super::clone::Fork::Parent { pid, pidfd, placed } => Ok(Spawned { pid, pidfd, failure, placed }),
     }
 }
 

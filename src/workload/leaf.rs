@@ -1,12 +1,15 @@
 //! The cgroup of one program.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
+
+/// Passes over the members of a cgroup where one write cannot kill them all.
+const OLD_KERNEL_PASSES: usize = 100;
 
 /// Holds one program's cgroup; the directory goes when it is empty and [`Leaf::remove`] is called.
 #[derive(Debug)]
@@ -33,35 +36,18 @@ impl Leaf {
         self.fd.as_fd()
     }
 
-    /// Kills everything in it with one write (`cgroup.kill`, Linux 5.14), or one by one on older kernels.
+    /// Kills everything in it.
     ///
     /// # Errors
     /// What the file system said; an empty cgroup is no error.
     pub fn kill(&self) -> io::Result<()> {
-        match fs::write(self.path.join("cgroup.kill"), "1") {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Forks can outrun one pass; a program that forks faster than this loop needs a newer kernel.
-                for _ in 0..100 {
-                    let members = self.members();
-                    if members.is_empty() {
-                        break;
-                    }
-                    for pid in members {
-                        super::tree::signal_pid(pid, nix::libc::SIGKILL);
-                    }
-                }
-                Ok(())
-            }
-            result => result,
-        }
+        kill(&self.path)
     }
 
     /// Lists the processes in it and below.
     #[must_use]
     pub fn members(&self) -> Vec<u32> {
-        let mut members = Vec::new();
-        collect(&self.path, &mut members);
-        members
+        members(&self.path)
     }
 
     /// Opens the file that tells, by a priority event, when the last process has gone.
@@ -77,15 +63,46 @@ impl Leaf {
     /// # Errors
     /// EBUSY while a process is left in it.
     pub fn remove(&self) -> io::Result<()> {
-        match fs::remove_dir(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && self.members().is_empty() => {
-                remove_below(&self.path);
-                fs::remove_dir(&self.path)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
-        }
+        remove(&self.path)
     }
+}
+
+/// Kills everything in a cgroup with one write (`cgroup.kill`, Linux 5.14), or one by one on older kernels.
+pub(super) fn kill(dir: &Path) -> io::Result<()> {
+    // Not `fs::write`: that would ask to create the file, which a cgroup refuses with EACCES where it is missing.
+    match fs::OpenOptions::new().write(true).open(dir.join("cgroup.kill")) {
+        Ok(mut file) => file.write_all(b"1"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Forks can outrun one pass; a program that forks faster than this loop needs a newer kernel.
+            for _ in 0..OLD_KERNEL_PASSES {
+                let members = members(dir);
+                if members.is_empty() {
+                    break;
+                }
+                members.into_iter().for_each(|pid| super::tree::signal_pid(pid, nix::libc::SIGKILL));
+            }
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a cgroup and the ones below it.
+pub(super) fn remove(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy && members(dir).is_empty() => {
+            remove_below(dir);
+            fs::remove_dir(dir)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn members(dir: &Path) -> Vec<u32> {
+    let mut members = Vec::new();
+    collect(dir, &mut members);
+    members
 }
 
 fn collect(dir: &Path, members: &mut Vec<u32>) {

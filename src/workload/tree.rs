@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::libc;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
-use super::{Leaf, limits};
+use super::leaf::{self, Leaf};
+use super::limits;
 
 /// Says where programs are placed.
 #[derive(Clone, Debug)]
@@ -58,43 +59,31 @@ impl Workload {
             Class::User => "user",
             Class::System => return None,
         };
-        let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}{number}", prefix());
-        match Leaf::make(self.root.as_ref()?.join(parent).join(name)) {
-            Ok(leaf) => Some(leaf),
-            Err(error) => {
-                tracing::warn!(%error, "no cgroup for this program");
-                None
+        let root = self.root.as_ref()?;
+        for _ in 0..PLACES_TRIED {
+            let number = self.counter.fetch_add(1, Ordering::Relaxed);
+            match Leaf::make(root.join(parent).join(format!("{}{number}", prefix()))) {
+                Ok(leaf) => return Some(leaf),
+                // Left by an agent that had our process id.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                // Somebody took the parent away.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && prepare(root).is_ok() => {}
+                Err(error) => {
+                    tracing::warn!(%error, "no cgroup for this program");
+                    return None;
+                }
             }
         }
+        None
     }
-}
 
-/// The parents of all leaves.
-const CLASSES: [&str; 3] = ["ptys", "user", "socats"];
-
-/// Begins the name of every leaf of this agent.
-fn prefix() -> String {
-    format!("thawd-{}-", std::process::id())
-}
-
-/// Sends a signal to a process by number; the caller knows that the number is not reused, or does not mind.
-pub(super) fn signal_pid(pid: u32, number: i32) {
-    let Ok(pid) = i32::try_from(pid) else { return };
-    if pid > 1 {
-        let _ =
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::try_from(number).ok());
-    }
-}
-
-impl Workload {
     /// Kills what is left in the leaves of this agent, whoever its leader was.
     pub fn kill_all(&self) {
         let Some(root) = &self.root else { return };
         for class in CLASSES {
             for entry in fs::read_dir(root.join(class)).into_iter().flatten().flatten() {
                 if entry.file_name().to_string_lossy().starts_with(&prefix()) {
-                    let _ = fs::write(entry.path().join("cgroup.kill"), "1");
+                    let _ = leaf::kill(&entry.path());
                 }
             }
         }
@@ -123,6 +112,25 @@ impl Workload {
     }
 }
 
+/// Names tried for a leaf.
+const PLACES_TRIED: usize = 1000;
+/// The parents of all leaves.
+const CLASSES: [&str; 3] = ["ptys", "user", "socats"];
+
+/// Begins the name of every leaf of this agent.
+fn prefix() -> String {
+    format!("thawd-{}-", std::process::id())
+}
+
+/// Sends a signal to a process by number; the caller knows that the number is not reused, or does not mind.
+pub(super) fn signal_pid(pid: u32, number: i32) {
+    let Ok(pid) = i32::try_from(pid) else { return };
+    if pid > 1 {
+        let _ =
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::try_from(number).ok());
+    }
+}
+
 fn prepare(root: &Path) -> io::Result<()> {
     if statfs(root)?.filesystem_type() != CGROUP2_SUPER_MAGIC {
         return Err(io::Error::new(io::ErrorKind::Unsupported, "not a cgroup v2 file system"));
@@ -145,7 +153,7 @@ fn sweep(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with("thawd-") {
-            let _ = fs::remove_dir(entry.path());
+            let _ = leaf::remove(&entry.path());
         }
     }
 }

@@ -123,3 +123,31 @@ fn a_connection_is_kept_alive_and_small_answers_do_not_wait() {
     // With Nagle's algorithm each of them would wait 40 ms for an acknowledgement.
     assert!(started.elapsed() < std::time::Duration::from_secs(4), "{:?}", started.elapsed());
 }
+
+#[test]
+fn logs_that_nobody_reads_stop_no_request() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_thawd"))
+        .args([
+            "-isnotfc",
+            "-no-cgroups",
+            "-verbose",
+            "--listen",
+            &format!("tcp://{address}"),
+            "--default-user",
+            "gone",
+        ])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    crate::support::wait_until("it answers", || std::net::TcpStream::connect(address).is_ok());
+    // Each of these is worth a line: the fields that this agent does not apply.
+    let init = br#"{"caBundle":"x","volumeMounts":[{"path":"/a","nfs_target":"b"}]}"#;
+    for _ in 0..2000 {
+        assert_eq!(request(address, "POST", "/init", &[], init).status, 204);
+    }
+    assert_eq!(get(address, "/health").status, 204);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

@@ -224,3 +224,28 @@ fn what_ended_programs_left_running_goes_with_the_daemon() {
     daemon.terminate();
     assert!(!is_alive(left));
 }
+
+#[test]
+fn a_timeout_runs_while_the_program_is_not_yet_executed() {
+    let Some(root) = crate::support::cgroup_root() else {
+        panic!("this test needs a writable cgroup v2 mount, at /sys/fs/cgroup or /sys/fs/cgroup/unified");
+    };
+    let own = root.join(format!("thawd-test-{}", std::process::id()));
+    std::fs::create_dir_all(&own).unwrap();
+    let daemon = Daemon::with(&["-cgroup-root", own.to_str().unwrap()]);
+    let freeze = |value: &str| std::fs::write(own.join("user/cgroup.freeze"), value).unwrap();
+    freeze("1");
+    let ran = daemon.folder.join("ran");
+    let message = shell(&format!("touch {}", ran.display()));
+    let headers = [("connect-timeout-ms", "300")];
+    let mut stream = crate::support::connect::Stream::open(daemon.address, "process.Process/Start", &headers, &message);
+    assert!(stream.next().is_none());
+    assert_eq!(stream.error_code(), Some("deadline_exceeded"));
+    wait_until("nothing is left of it", || daemon.usage().children == 0);
+    freeze("0");
+    assert!(!ran.exists());
+    drop(daemon);
+    for class in ["user", "ptys", "socats", ""] {
+        let _ = std::fs::remove_dir(own.join(class));
+    }
+}

@@ -37,14 +37,14 @@ fn same(got: (u16, String), want: (u16, &str)) {
 #[test]
 fn input_arrives_in_order_and_closing_ends_it() {
     let daemon = Daemon::start();
-    let mut program = Program::start(daemon.address, &[], &with_stdin("cat; echo END"));
+    let mut program = Program::start(daemon.address, &[], &with_stdin("cat; echo END; sleep 300"));
     for number in 0..50 {
         same(feed(&daemon, program.pid, "stdin", format!("{number}\n").as_bytes()), OK);
     }
     same(close(&daemon, program.pid), OK);
     same(close(&daemon, program.pid), OK);
     same(feed(&daemon, program.pid, "stdin", b"late"), INTERNAL);
-    program.finish();
+    program.read_until("END\n");
     let expected: String = (0..50).map(|number| format!("{number}\n")).chain(["END\n".to_owned()]).collect();
     assert_eq!(program.text(), expected);
 }

@@ -182,3 +182,50 @@ fn hundreds_of_idle_streams_are_held_at_once() {
     let list = call(daemon.address, "process.Process/List", &json!({})).json();
     assert_eq!(list["processes"].as_array().map(Vec::len), Some(programs.len()));
 }
+
+#[test]
+fn a_stalled_reader_does_not_hold_back_the_end_of_a_killed_program() {
+    let daemon = Daemon::start();
+    let stalled = Program::shell(daemon.address, "exec yes");
+    let pid = json!({"pid": stalled.pid});
+    let mut reader = Program::connect(daemon.address, &[], &pid);
+    let bytes = || std::fs::read_to_string(format!("/proc/{}/io", stalled.pid)).unwrap_or_default();
+    let (mut before, mut same) = (String::new(), 0);
+    // Neither reads: the program writes until the ring, both sockets and its pipe are full.
+    wait_until("the program is blocked", || {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let now = bytes();
+        same = if now == before { same + 1 } else { 0 };
+        before = now;
+        same > 10
+    });
+    let kill = json!({"process": pid, "signal": "SIGNAL_SIGKILL"});
+    assert_eq!(call(daemon.address, "process.Process/SendSignal", &kill).status, 200);
+    let started = std::time::Instant::now();
+    wait_until("it has left the list", || {
+        call(daemon.address, "process.Process/List", &json!({})).json().get("processes").is_none()
+    });
+    assert!(started.elapsed() < crate::support::connect::SOON, "{:?}", started.elapsed());
+    assert_eq!(reader.finish()["status"], "signal: killed");
+    let mut stalled = stalled;
+    assert_eq!(stalled.finish()["status"], "signal: killed");
+    assert_eq!(stalled.stdout.len(), reader.stdout.len(), "both got everything");
+}
+
+#[test]
+fn a_program_of_single_bytes_stays_within_its_memory() {
+    let daemon = Daemon::start();
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    run(daemon.address, "true");
+    let before = resident();
+    let script = "import os\nfor i in range(150000): os.write(1, b'.')";
+    let message = json!({"process": {"cmd": "python3", "args": ["-c", script]}});
+    let mut program = Program::start(daemon.address, &[], &message);
+    program.finish();
+    assert_eq!(program.stdout.len(), 150_000);
+    assert!(resident() < before + 8 * 1024, "{before} KiB grew to {} KiB", resident());
+}
