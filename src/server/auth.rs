@@ -29,7 +29,7 @@ pub async fn token(State(gate): State<Arc<Gate>>, request: Request, next: Next) 
 fn is_open(method: &Method, path: &str) -> bool {
     match path {
         "/health" => method == Method::GET,
-        "/files" => method == Method::GET || method == Method::POST,
+        "/files" => [Method::GET, Method::HEAD, Method::POST].contains(method),
         "/init" => method == Method::POST,
         _ => false,
     }

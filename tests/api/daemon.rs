@@ -151,3 +151,25 @@ fn logs_that_nobody_reads_stop_no_request() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn signals_that_nohup_or_a_shell_ignores_stay_ignored_here_and_are_default_for_programs() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let script = format!(
+        "trap '' HUP INT QUIT; exec {} -isnotfc -no-cgroups --listen tcp://{address}",
+        env!("CARGO_BIN_EXE_thawd")
+    );
+    let mut child = Command::new("sh").args(["-c", &script]).spawn().unwrap();
+    crate::support::wait_until("it answers", || std::net::TcpStream::connect(address).is_ok());
+    let ignored = |text: &str| {
+        let line = text.lines().find(|line| line.starts_with("SigIgn:")).unwrap();
+        u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap() & 0x7fff_ffff
+    };
+    let own = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    assert_eq!(ignored(&own) & 1, 1, "SIGHUP is still ignored by the daemon");
+    let program = crate::support::connect::run(address, "cat /proc/self/status");
+    assert_eq!(ignored(&program.text()), 0);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

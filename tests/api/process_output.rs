@@ -144,6 +144,19 @@ fn a_terminal_has_its_size_and_its_first_prompt() {
 }
 
 #[test]
+fn a_terminal_belongs_to_the_user_so_that_tools_can_reopen_it() {
+    let daemon = Daemon::start();
+    let authorization = format!("Basic {}", base64_simd::STANDARD.encode_to_string("nobody:"));
+    let script = "id -un; test -O $(tty) && echo mine; echo again > $(tty)";
+    let message = json!({
+        "process": {"cmd": "sh", "args": ["-c", script], "cwd": "/"}, "pty": {"size": {"cols": 80, "rows": 24}},
+    });
+    let mut program = Program::start(daemon.address, &[("authorization", &authorization)], &message);
+    assert_eq!(program.exit_code(), 0);
+    assert_eq!(String::from_utf8_lossy(&program.pty), "nobody\r\nmine\r\nagain\r\n");
+}
+
+#[test]
 fn output_of_a_terminal_before_the_exit_is_whole() {
     let daemon = Daemon::start();
     let message = json!({
