@@ -25,6 +25,7 @@ mod exit;
 mod files;
 mod handle;
 mod input;
+mod launch;
 pub mod output;
 mod reader;
 mod spec;

@@ -1,24 +1,20 @@
 //! The one map of programs: running by id and tag, ended for a while.
 
 use std::collections::{HashMap, VecDeque};
-use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nix::libc;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::files::Files;
-use super::input::Input;
+use super::launch::launch;
 use super::output::{self, Log};
-use super::spec::{SpawnSpec, Stdio};
-use super::task::{Child, kill_all};
+use super::spec::SpawnSpec;
+use super::task::kill_all;
 use super::{Exit, Handle, ProcessError, Selector, Subscription};
 use crate::base::Tasks;
-use crate::sys::spawn::{Image, Spawned, spawn};
-use crate::workload::{Class, Leaf, Workload};
+use crate::workload::Workload;
 
 /// Ended programs that late readers can still ask for; the oldest goes first.
 const EXITS_KEPT: usize = 1024;
@@ -114,7 +110,11 @@ impl Table {
     /// See [`ProcessError`]; nothing is left behind.
     pub async fn start(&self, spec: SpawnSpec) -> Result<Started, ProcessError> {
         let (told, outcome) = oneshot::channel();
-        let child = self.fork(spec)?;
+        if self.lock().closed {
+            return Err(ProcessError::ShuttingDown);
+        }
+        let Inner { settings, workload, tasks, .. } = &*self.inner;
+        let child = launch(spec, settings.output, workload, tasks)?;
         let owned = Owned::new(self);
         let table = self.clone();
         self.inner.tasks.spawn(async move {
@@ -228,73 +228,6 @@ impl Table {
 
     fn lock(&self) -> MutexGuard<'_, Map> {
         self.inner.map.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Opens what the program needs, forks it, and closes its side of everything.
-    fn fork(&self, spec: SpawnSpec) -> Result<Child, ProcessError> {
-        if self.lock().closed {
-            return Err(ProcessError::ShuttingDown);
-        }
-        let strings = spec.strings()?;
-        let files = Files::open(&spec)?;
-        let class = match spec.stdio {
-            _ if spec.system => Class::System,
-            Stdio::Terminal(_) => Class::Pty,
-            Stdio::Pipes { .. } => Class::User,
-        };
-        let image = Image {
-            candidates: strings.candidates,
-            argv: strings.argv,
-            envp: strings.envp,
-            cwd: strings.cwd,
-            credentials: spec.credentials(),
-            stdio: files.theirs(),
-            terminal: files.terminal.is_some(),
-        };
-        let refused = |source| ProcessError::Start { program: spec.command.program.clone(), source };
-        let (spawned, leaf) = launch(&image, self.inner.workload.place(class)).map_err(refused)?;
-        drop(image);
-        let Files { terminal, input, output, .. } = files;
-        let handle = Handle {
-            pid: spawned.pid,
-            command: spec.command,
-            tag: spec.tag,
-            log: Log::new(self.inner.settings.output),
-            input: Input::new(input, self.inner.tasks.clone()),
-            terminal,
-            pidfd: Arc::new(spawned.pidfd),
-            leaf: leaf.map(Arc::new),
-            workload: Arc::clone(&self.inner.workload),
-            killed: AtomicBool::new(false),
-        };
-        Ok(Child {
-            handle: Arc::new(handle),
-            failure: spawned.failure,
-            output,
-            cwd: spec.cwd,
-            user: spec.user.name,
-            timeout: spec.timeout,
-        })
-    }
-}
-
-/// Starts a program in its leaf; where the kernel allows no birth there (a threaded or busy parent, a cgroup that is
-/// not ours), in our own cgroup.
-fn launch(image: &Image<'_>, leaf: Option<Leaf>) -> io::Result<(Spawned, Option<Leaf>)> {
-    let Some(leaf) = leaf else { return Ok((spawn(image, None)?, None)) };
-    let spawned = match spawn(image, Some(leaf.fd())) {
-        Ok(spawned) if spawned.placed => return Ok((spawned, Some(leaf))),
-        spawned => spawned,
-    };
-    let _ = leaf.remove();
-    match spawned {
-        Ok(spawned) => Ok((spawned, None)),
-        // These say that the machine is full, wherever the program is born.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE)) => Err(error),
-        Err(error) => {
-            tracing::warn!(%error, "a program cannot be started in its cgroup");
-            Ok((spawn(image, None)?, None))
-        }
     }
 }
 

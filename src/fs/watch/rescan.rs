@@ -104,6 +104,11 @@ impl Hub {
         let (path, follow, recursive) = (sub.absolute(seat.dir, None), dir.parent.is_none(), sub.spec.recursive);
         let opened = self.files.here(&sub.user, || scan::open(&path, follow)).ok().and_then(Result::ok);
         let Some((open, _)) = opened.filter(|(_, inode)| *inode == dir.inode) else {
+            // It went after its parent was read; the event that says so may be among the lost ones.
+            let place = dir.parent.map(|parent| (Seat { dir: parent, ..seat }, dir.name.clone()));
+            if let Some((parent, name)) = place {
+                self.emit(parent, Some(&name), Change::Remove);
+            }
             self.died(seat);
             return Ok(());
         };

@@ -1,0 +1,86 @@
+//! From a checked wish to a child with its files, its place and its handle.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use nix::libc;
+
+use super::files::Files;
+use super::input::Input;
+use super::output::{self, Log};
+use super::spec::{SpawnSpec, Stdio};
+use super::task::Child;
+use super::{Handle, ProcessError};
+use crate::base::Tasks;
+use crate::sys::spawn::{Image, Spawned, spawn};
+use crate::workload::{Class, Leaf, Workload};
+
+/// Opens what the program needs, forks it, and closes its side of everything.
+pub(super) fn launch(
+    spec: SpawnSpec,
+    output: output::Settings,
+    workload: &Arc<Workload>,
+    tasks: &Tasks,
+) -> Result<Child, ProcessError> {
+    let strings = spec.strings()?;
+    let files = Files::open(&spec)?;
+    let class = match spec.stdio {
+        _ if spec.system => Class::System,
+        Stdio::Terminal(_) => Class::Pty,
+        Stdio::Pipes { .. } => Class::User,
+    };
+    let image = Image {
+        candidates: strings.candidates,
+        argv: strings.argv,
+        envp: strings.envp,
+        cwd: strings.cwd,
+        credentials: spec.credentials(),
+        stdio: files.theirs(),
+        terminal: files.terminal.is_some(),
+    };
+    let refused = |source| ProcessError::Start { program: spec.command.program.clone(), source };
+    let (spawned, leaf) = fork(&image, workload.place(class)).map_err(refused)?;
+    drop(image);
+    let Files { terminal, input, output: sources, .. } = files;
+    let handle = Handle {
+        pid: spawned.pid,
+        command: spec.command,
+        tag: spec.tag,
+        log: Log::new(output),
+        input: Input::new(input, tasks.clone()),
+        terminal,
+        pidfd: Arc::new(spawned.pidfd),
+        leaf: leaf.map(Arc::new),
+        workload: Arc::clone(workload),
+        killed: AtomicBool::new(false),
+    };
+    Ok(Child {
+        handle: Arc::new(handle),
+        failure: spawned.failure,
+        output: sources,
+        cwd: spec.cwd,
+        user: spec.user.name,
+        timeout: spec.timeout,
+    })
+}
+
+/// Starts a program in its leaf; where the kernel allows no birth there (a threaded or busy parent, a cgroup that is
+/// not ours), in our own cgroup.
+fn fork(image: &Image<'_>, leaf: Option<Leaf>) -> io::Result<(Spawned, Option<Leaf>)> {
+    let Some(leaf) = leaf else { return Ok((spawn(image, None)?, None)) };
+    let spawned = match spawn(image, Some(leaf.fd())) {
+        Ok(spawned) if spawned.placed => return Ok((spawned, Some(leaf))),
+        spawned => spawned,
+    };
+    let _ = leaf.remove();
+    match spawned {
+        Ok(spawned) => Ok((spawned, None)),
+        // These say that the machine is full, wherever the program is born.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE)) => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "a program cannot be started in its cgroup");
+            Ok((spawn(image, None)?, None))
+        }
+    }
+}
