@@ -71,9 +71,10 @@ cgroup_flags() {
 wait_for_health() {
     local port=$1 pid=$2
     for _ in $(seq 1 100); do
-        if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then return; fi
-        kill -0 "$pid" 2>/dev/null || fail "the daemon ended; is port $port taken?"
         sleep 0.1
+        # First that it lives: somebody else may answer on the port.
+        kill -0 "$pid" 2>/dev/null || fail "the daemon ended; is port $port taken?"
+        if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then return; fi
     done
     fail "the daemon does not answer on port $port"
 }
