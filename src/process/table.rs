@@ -11,7 +11,6 @@ use tokio::time::{Instant, timeout_at};
 use super::launch::launch;
 use super::output::{self, Log};
 use super::spec::SpawnSpec;
-use super::task::kill_all;
 use super::{Exit, Handle, ProcessError, Selector, Subscription};
 use crate::base::Tasks;
 use crate::workload::Workload;
@@ -171,7 +170,11 @@ impl Table {
             map.closed = true;
             map.running.values().cloned().collect::<Vec<_>>()
         };
-        kill_all(&running);
+        for handle in running {
+            if let Err(error) = handle.kill() {
+                tracing::debug!(pid = handle.pid, %error, "cannot kill at shutdown");
+            }
+        }
         self.inner.workload.kill_all();
     }
 

@@ -201,12 +201,3 @@ async fn clean(leaf: Option<Arc<Leaf>>) {
         ready.clear_ready();
     }
 }
-
-/// Kills every program that is left; for the end of the agent.
-pub(super) fn kill_all(handles: &[Arc<Handle>]) {
-    for handle in handles {
-        if let Err(error) = handle.kill() {
-            tracing::debug!(pid = handle.pid, %error, "cannot kill at shutdown");
-        }
-    }
-}

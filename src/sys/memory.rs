@@ -1,13 +1,10 @@
 //! How much memory the machine has.
 
-use std::io;
-
-/// Gives `MemTotal` in bytes (sysinfo(2)).
-///
-/// # Errors
-/// None that a valid call can have.
-pub fn total() -> io::Result<u64> {
+/// Gives `MemTotal` in bytes (sysinfo(2), which cannot fail with a valid pointer).
+#[must_use]
+pub fn total() -> u64 {
     let info = rustix::system::sysinfo();
     #[allow(clippy::useless_conversion, reason = "the field's width differs by architecture")]
-    Ok(u64::from(info.totalram) * u64::from(info.mem_unit))
+    let units = u64::from(info.totalram);
+    units * u64::from(info.mem_unit)
 }

@@ -135,7 +135,7 @@ fn prepare(root: &Path) -> io::Result<()> {
     if statfs(root)?.filesystem_type() != CGROUP2_SUPER_MAGIC {
         return Err(io::Error::new(io::ErrorKind::Unsupported, "not a cgroup v2 file system"));
     }
-    let mem_total = crate::sys::memory::total().unwrap_or(0);
+    let mem_total = crate::sys::memory::total();
     for class in CLASSES {
         let dir = root.join(class);
         match fs::create_dir(&dir) {
