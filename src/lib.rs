@@ -11,6 +11,7 @@ pub mod process;
 pub mod proto;
 pub mod rpc;
 pub mod server;
+pub mod snapshot;
 pub mod sys;
 pub mod telemetry;
 pub mod wire;

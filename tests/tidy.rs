@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floor; a room imports only rooms on lower floors. `docs/architecture.md` says why.
-const FLOORS: [(&str, u8); 17] = [
+const FLOORS: [(&str, u8); 19] = [
     ("base", 0),
     ("sys", 1),
     ("workload", 2),
@@ -13,6 +13,8 @@ const FLOORS: [(&str, u8); 17] = [
     ("process", 3),
     ("fs", 3),
     ("host", 3),
+    ("init", 3),
+    ("snapshot", 3),
     ("wire", 4),
     ("proto", 5),
     ("rpc", 6),

@@ -30,3 +30,13 @@ pub mod filesystem {
     include!(concat!(env!("OUT_DIR"), "/filesystem.rs"));
     include!(concat!(env!("OUT_DIR"), "/filesystem.serde.rs"));
 }
+
+/// Our own services.
+pub mod thawd {
+    /// Freeze and thaw.
+    #[allow(missing_docs, unreachable_pub, clippy::all, clippy::too_many_lines)]
+    pub mod v1 {
+        include!(concat!(env!("OUT_DIR"), "/thawd.v1.rs"));
+        include!(concat!(env!("OUT_DIR"), "/thawd.v1.serde.rs"));
+    }
+}
