@@ -8,6 +8,7 @@
 //! - [`socket`] finding out that a peer is gone
 //! - [`creds`] the identity under which one thread touches files, [`xattr`] extended attributes of user space
 //! - [`file`](mod@file) files without a name, reservations, copies; [`statfs`] which filesystem
+//! - [`fsfreeze`] stopping a filesystem's writes, [`guard`] who undoes a freeze when the agent dies
 //! - [`limits`] what the agent inherited, [`memory`] how much there is, [`clock`] what time it is
 
 pub mod clock;
@@ -15,6 +16,8 @@ mod clone;
 pub mod creds;
 pub mod fd;
 pub mod file;
+pub mod fsfreeze;
+pub mod guard;
 pub mod limits;
 pub mod memory;
 pub mod poll;
