@@ -4,3 +4,9 @@
 //! The machine is copied between two instructions, and started again on another day, once or many times. Whatever
 //! runs at that moment goes on with the randomness, the clock and the connections of a past life. So nothing of the
 //! workload runs then: programs are stopped first, the guest is repaired while they stand still, and they go on last.
+//!
+//! - [`hooks`] programs and servers that are asked before a freeze and told after it
+//! - [`notify`](mod@notify) what programs of the workload can read and listen to
+
+pub mod hooks;
+pub mod notify;

@@ -3,6 +3,7 @@
 //! ```text
 //! <root>/ptys/<leaf>     programs on a terminal
 //! <root>/user/<leaf>     other programs
+//! <root>/lifecycle/<leaf> programs called around a freeze, which it leaves running
 //! <root>/socats          kept for hosts that look for it; nothing of ours runs there
 //! ```
 //!

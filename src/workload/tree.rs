@@ -28,6 +28,8 @@ pub enum Class {
     User,
     /// Of the host: outside the frozen part, in the agent's own cgroup.
     System,
+    /// Called around a freeze: outside the frozen part, in a cgroup of its own.
+    Hook,
 }
 
 /// Gives each program a place; clones are not needed, one value lives in an `Arc`.
@@ -58,8 +60,13 @@ impl Workload {
             Class::Pty => "ptys",
             Class::User => "user",
             Class::System => return None,
+            Class::Hook => LIFECYCLE,
         };
         let root = self.root.as_ref()?;
+        if class == Class::Hook {
+            // Guests without hooks go without it. Where it cannot be made, the leaf below says why.
+            let _ = fs::create_dir(root.join(LIFECYCLE));
+        }
         for _ in 0..PLACES_TRIED {
             let number = self.counter.fetch_add(1, Ordering::Relaxed);
             match Leaf::make(root.join(parent).join(format!("{}{number}", prefix()))) {
@@ -80,7 +87,7 @@ impl Workload {
     /// Kills what is left in the leaves of this agent, whoever its leader was.
     pub fn kill_all(&self) {
         let Some(root) = &self.root else { return };
-        for class in CLASSES {
+        for class in CLASSES.into_iter().chain([LIFECYCLE]) {
             for entry in fs::read_dir(root.join(class)).into_iter().flatten().flatten() {
                 if entry.file_name().to_string_lossy().starts_with(&prefix()) {
                     let _ = leaf::kill(&entry.path());
@@ -116,6 +123,8 @@ impl Workload {
 const PLACES_TRIED: usize = 1000;
 /// The parents of all leaves.
 const CLASSES: [&str; 3] = ["ptys", "user", "socats"];
+/// The parent of the leaves of hooks, which no freeze touches; made when it is first needed.
+const LIFECYCLE: &str = "lifecycle";
 
 /// Begins the name of every leaf of this agent.
 fn prefix() -> String {
@@ -145,6 +154,7 @@ fn prepare(root: &Path) -> io::Result<()> {
         limits::apply(&dir, class, mem_total)?;
         sweep(&dir);
     }
+    sweep(&root.join(LIFECYCLE));
     Ok(())
 }
 
