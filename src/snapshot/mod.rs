@@ -5,8 +5,23 @@
 //! runs at that moment goes on with the randomness, the clock and the connections of a past life. So nothing of the
 //! workload runs then: programs are stopped first, the guest is repaired while they stand still, and they go on last.
 //!
+//! One task (the driver) does one thing at a time; everybody else holds a [`Lifecycle`]. The rules are a pure value
+//! (`state`), what was done is one [`Report`].
+//!
+//! *Nobody is left frozen.* What is to be undone is known in three places before it is done: to the driver, which
+//! undoes it on a failure, a cancel or when its lease has run out; to a second process that outlives the agent
+//! ([`crate::sys::guard`]); and to a file that the agent's successor reads (`ledger`).
+//!
 //! - [`hooks`] programs and servers that are asked before a freeze and told after it
 //! - [`notify`](mod@notify) what programs of the workload can read and listen to
+//! - [`disk`] filesystems, [`memory`] what a snapshot would hold
+//! - [`resume`] the repairs, and noticing that one is due
 
+pub mod disk;
 pub mod hooks;
+mod ledger;
+pub mod memory;
 pub mod notify;
+mod report;
+pub mod resume;
+mod state;
