@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::libc;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
+use super::freeze::Freezer;
 use super::leaf::{self, Leaf};
 use super::limits;
 
@@ -26,6 +27,8 @@ pub enum Class {
     Pty,
     /// Not on a terminal.
     User,
+    /// A hook of freeze or thaw: runs while the others stand still.
+    Hook,
     /// Of the host: outside the frozen part, in the agent's own cgroup.
     System,
 }
@@ -57,6 +60,7 @@ impl Workload {
         let parent = match class {
             Class::Pty => "ptys",
             Class::User => "user",
+            Class::Hook => "lifecycle",
             Class::System => return None,
         };
         let root = self.root.as_ref()?;
@@ -75,6 +79,12 @@ impl Workload {
             }
         }
         None
+    }
+
+    /// Makes what freezes and thaws these programs.
+    #[must_use]
+    pub fn freezer(&self) -> Freezer {
+        Freezer::new(self.root.clone())
     }
 
     /// Kills what is left in the leaves of this agent, whoever its leader was.
@@ -115,7 +125,7 @@ impl Workload {
 /// Names tried for a leaf.
 const PLACES_TRIED: usize = 1000;
 /// The parents of all leaves.
-const CLASSES: [&str; 3] = ["ptys", "user", "socats"];
+const CLASSES: [&str; 4] = ["ptys", "user", "lifecycle", "socats"];
 
 /// Begins the name of every leaf of this agent.
 fn prefix() -> String {
