@@ -3,7 +3,7 @@
 //! ```text
 //! <root>/ptys/<leaf>     programs on a terminal
 //! <root>/user/<leaf>     other programs
-//! <root>/lifecycle/<leaf> programs called around a freeze, which it leaves running
+//! <root>/lifecycle/<leaf> hooks of freeze and thaw: never frozen
 //! <root>/socats          kept for hosts that look for it; nothing of ours runs there
 //! ```
 //!
@@ -12,9 +12,17 @@
 //! (`cgroup.kill`), whatever it forked and however often it changed sessions. Without cgroup v2 programs run all
 //! the same and the kill walks `/proc` instead (`tree`).
 
+mod audit;
+mod freeze;
 mod leaf;
 mod limits;
+mod record;
+mod straggler;
 mod tree;
 
+pub use audit::Audit;
+pub use freeze::{Counts, DEFAULT_MAX_CGROUPS, Freezer, MAX_CGROUPS, Mode, ThawOutcome};
 pub use leaf::Leaf;
+pub use record::Record;
+pub use straggler::Straggler;
 pub use tree::{Class, Settings, Workload};

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::libc;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
+use super::freeze::Freezer;
 use super::leaf::{self, Leaf};
 use super::limits;
 
@@ -26,10 +27,10 @@ pub enum Class {
     Pty,
     /// Not on a terminal.
     User,
+    /// A hook of freeze or thaw: runs while the others stand still.
+    Hook,
     /// Of the host: outside the frozen part, in the agent's own cgroup.
     System,
-    /// Called around a freeze: outside the frozen part, in a cgroup of its own.
-    Hook,
 }
 
 /// Gives each program a place; clones are not needed, one value lives in an `Arc`.
@@ -59,14 +60,10 @@ impl Workload {
         let parent = match class {
             Class::Pty => "ptys",
             Class::User => "user",
+            Class::Hook => "lifecycle",
             Class::System => return None,
-            Class::Hook => LIFECYCLE,
         };
         let root = self.root.as_ref()?;
-        if class == Class::Hook {
-            // Guests without hooks go without it. Where it cannot be made, the leaf below says why.
-            let _ = fs::create_dir(root.join(LIFECYCLE));
-        }
         for _ in 0..PLACES_TRIED {
             let number = self.counter.fetch_add(1, Ordering::Relaxed);
             match Leaf::make(root.join(parent).join(format!("{}{number}", prefix()))) {
@@ -84,10 +81,16 @@ impl Workload {
         None
     }
 
+    /// Makes what freezes and thaws these programs.
+    #[must_use]
+    pub fn freezer(&self) -> Freezer {
+        Freezer::new(self.root.clone())
+    }
+
     /// Kills what is left in the leaves of this agent, whoever its leader was.
     pub fn kill_all(&self) {
         let Some(root) = &self.root else { return };
-        for class in CLASSES.into_iter().chain([LIFECYCLE]) {
+        for class in CLASSES {
             for entry in fs::read_dir(root.join(class)).into_iter().flatten().flatten() {
                 if entry.file_name().to_string_lossy().starts_with(&prefix()) {
                     let _ = leaf::kill(&entry.path());
@@ -122,9 +125,7 @@ impl Workload {
 /// Names tried for a leaf.
 const PLACES_TRIED: usize = 1000;
 /// The parents of all leaves.
-const CLASSES: [&str; 3] = ["ptys", "user", "socats"];
-/// The parent of the leaves of hooks, which no freeze touches; made when it is first needed.
-const LIFECYCLE: &str = "lifecycle";
+const CLASSES: [&str; 4] = ["ptys", "user", "lifecycle", "socats"];
 
 /// Begins the name of every leaf of this agent.
 fn prefix() -> String {
@@ -154,7 +155,6 @@ fn prepare(root: &Path) -> io::Result<()> {
         limits::apply(&dir, class, mem_total)?;
         sweep(&dir);
     }
-    sweep(&root.join(LIFECYCLE));
     Ok(())
 }
 
