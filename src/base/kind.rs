@@ -27,6 +27,8 @@ pub enum Kind {
     Unavailable,
     /// The caller went away.
     Canceled,
+    /// Somebody with a say stopped it: ask again when that one agrees.
+    Aborted,
     /// The caller's time ran out.
     DeadlineExceeded,
     /// Our fault, or the machine's.

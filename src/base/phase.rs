@@ -26,6 +26,10 @@ pub struct Life {
     pub phase: Phase,
     /// Counts the lives of this guest: each resume begins a new one. Clones of one snapshot have equal numbers.
     pub generation: u64,
+    /// Counts the times that clients had to be parted: their streams end, their connections close.
+    pub partings: u64,
+    /// How far the latest thaw stepped the wall clock forward.
+    pub step: Duration,
 }
 
 /// Follows the life of the guest; clones follow the same one.
@@ -91,9 +95,9 @@ mod tests {
             began.elapsed()
         });
         tokio::time::sleep(Duration::from_secs(4)).await;
-        life.send_replace(Life { phase: Phase::Frozen, generation: 0 });
+        life.send_replace(Life { phase: Phase::Frozen, ..Life::default() });
         tokio::time::sleep(Duration::from_secs(1000)).await;
-        life.send_replace(Life { phase: Phase::Running, generation: 1 });
+        life.send_replace(Life { generation: 1, ..Life::default() });
         assert_eq!(sleep.await.unwrap().as_secs(), 1010);
     }
 

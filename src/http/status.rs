@@ -47,7 +47,7 @@ pub fn status(kind: Kind) -> StatusCode {
         Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
         Kind::PermissionDenied => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
-        Kind::AlreadyExists => StatusCode::CONFLICT,
+        Kind::AlreadyExists | Kind::Aborted => StatusCode::CONFLICT,
         Kind::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
         Kind::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
         Kind::Unimplemented => StatusCode::NOT_IMPLEMENTED,

@@ -24,6 +24,7 @@ pub fn code(kind: Kind) -> Code {
         Kind::Unimplemented => Code::Unimplemented,
         Kind::Unavailable => Code::Unavailable,
         Kind::Canceled => Code::Cancelled,
+        Kind::Aborted => Code::Aborted,
         Kind::DeadlineExceeded => Code::DeadlineExceeded,
         Kind::Internal => Code::Internal,
     }

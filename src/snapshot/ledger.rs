@@ -9,25 +9,27 @@ use std::path::{Path, PathBuf};
 
 use super::disk::Device;
 
+/// Parts the two halves of the file.
+const WORKLOAD: &[u8] = b"workload\n";
+
 /// Keeps the file.
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub(super) struct Ledger {
     path: PathBuf,
 }
 
 /// Holds what the file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Entry {
+pub(super) struct Entry {
     /// Filesystems that may be frozen.
-    pub filesystems: Vec<Device>,
-    /// Lines of the workload's own record.
-    pub workload: Vec<String>,
+    pub(super) filesystems: Vec<Device>,
+    /// The workload's own record, as lines.
+    pub(super) workload: Vec<u8>,
 }
 
 impl Ledger {
     /// Keeps the ledger in `folder`.
-    #[must_use]
-    pub fn new(folder: &Path) -> Self {
+    pub(super) fn new(folder: &Path) -> Self {
         Self { path: folder.join("frozen") }
     }
 
@@ -35,14 +37,13 @@ impl Ledger {
     ///
     /// # Errors
     /// What the file system said.
-    pub fn write(&self, entry: &Entry) -> io::Result<()> {
-        let mut text = String::new();
+    pub(super) fn write(&self, entry: &Entry) -> io::Result<()> {
+        let mut text = Vec::new();
         for device in &entry.filesystems {
-            text += &format!("filesystem {device}\n");
+            text.extend_from_slice(format!("filesystem {device}\n").as_bytes());
         }
-        for line in &entry.workload {
-            text += &format!("workload {line}\n");
-        }
+        text.extend_from_slice(WORKLOAD);
+        text.extend_from_slice(&entry.workload);
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
         }
@@ -52,7 +53,7 @@ impl Ledger {
     }
 
     /// Removes it.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         if let Err(error) = fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -61,18 +62,15 @@ impl Ledger {
     }
 
     /// Reads what a predecessor left; lines that mean nothing to us are skipped.
-    #[must_use]
-    pub fn left(&self) -> Option<Entry> {
-        let text = fs::read_to_string(&self.path).ok()?;
-        let mut entry = Entry::default();
-        for line in text.lines() {
-            match line.split_once(' ') {
-                Some(("filesystem", device)) => entry.filesystems.extend(device.parse()),
-                Some(("workload", line)) => entry.workload.push(line.to_owned()),
-                _ => {}
-            }
-        }
-        Some(entry)
+    pub(super) fn left(&self) -> Option<Entry> {
+        let text = fs::read(&self.path).ok()?;
+        let split = text.windows(WORKLOAD.len()).position(|window| window == WORKLOAD).unwrap_or(text.len());
+        let (filesystems, workload) = text.split_at(split);
+        let devices = String::from_utf8_lossy(filesystems);
+        Some(Entry {
+            filesystems: devices.lines().filter_map(|line| line.strip_prefix("filesystem ")?.parse().ok()).collect(),
+            workload: workload.get(WORKLOAD.len()..).unwrap_or_default().to_vec(),
+        })
     }
 }
 
@@ -87,7 +85,7 @@ mod tests {
         assert_eq!(ledger.left(), None);
         let entry = Entry {
             filesystems: vec![Device { major: 259, minor: 1 }],
-            workload: vec!["guest /a b".to_owned(), "mode hierarchy".to_owned()],
+            workload: b"guest /a b\nmode hierarchy\n".to_vec(),
         };
         ledger.write(&entry).unwrap();
         assert_eq!(ledger.left(), Some(entry));

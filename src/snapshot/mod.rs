@@ -18,10 +18,23 @@
 //! - [`resume`] the repairs, and noticing that one is due
 
 pub mod disk;
+mod driver;
+mod error;
+mod freezing;
+mod guard;
 pub mod hooks;
 mod ledger;
+mod lifecycle;
 pub mod memory;
 pub mod notify;
+mod options;
 mod report;
 pub mod resume;
 mod state;
+mod thawing;
+
+pub use driver::{Ended, Part, Surroundings, start};
+pub use error::SnapshotError;
+pub use lifecycle::{Facts, Lifecycle, Plan};
+pub use options::{DEADLINE, Freeze, HOOKS, LEASE, Settings, Thaw};
+pub use report::{Report, Step};

@@ -7,7 +7,7 @@ use super::hooks;
 use crate::workload::Straggler;
 
 /// Tells of one freeze or thaw.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Report {
     /// In the order in which they began.
     pub steps: Vec<Step>,
@@ -77,10 +77,6 @@ impl Recorder {
         if let Some(step) = self.report.steps.last_mut() {
             step.error = Some(error.into());
         }
-    }
-
-    pub(super) fn elapsed(&self) -> Duration {
-        self.began.elapsed()
     }
 
     pub(super) fn finish(mut self) -> Report {

@@ -12,7 +12,7 @@ use crate::base::Phase;
 
 /// Says who froze, and so what thaws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
+pub(super) enum Hold {
     /// Our own service: clients were parted, new work is kept out.
     Whole,
     /// A host that speaks envd's protocol: the workload stands still, everything else goes on.
@@ -21,7 +21,7 @@ pub enum Hold {
 
 /// Keeps where the guest is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Machine {
+pub(super) struct Machine {
     phase: Phase,
     hold: Option<Hold>,
     generation: u64,
@@ -29,7 +29,7 @@ pub struct Machine {
 
 /// Answers a request to freeze.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freezing {
+pub(super) enum Freezing {
     /// Do it now.
     Begin,
     /// It has been done: answer with the same report.
@@ -38,7 +38,7 @@ pub enum Freezing {
 
 /// Answers a request to thaw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Thawing {
+pub(super) enum Thawing {
     /// Do it now.
     Begin,
     /// Nothing is frozen: repair the guest, which may have been paused all the same.
@@ -54,25 +54,22 @@ pub enum Thawing {
 
 impl Machine {
     /// Tells whether programs run.
-    #[must_use]
-    pub fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> Phase {
         self.phase
     }
 
     /// Tells who froze.
-    #[must_use]
-    pub fn hold(&self) -> Option<Hold> {
+    pub(super) fn hold(&self) -> Option<Hold> {
         self.hold
     }
 
     /// Counts the lives.
-    #[must_use]
-    pub fn generation(&self) -> u64 {
+    pub(super) fn generation(&self) -> u64 {
         self.generation
     }
 
     /// Asks to freeze everything. The driver asks between two operations, so nothing is on its way.
-    pub fn freeze(&mut self) -> Freezing {
+    pub(super) fn freeze(&mut self) -> Freezing {
         if self.phase == Phase::Frozen && self.hold == Some(Hold::Whole) {
             return Freezing::Already;
         }
@@ -81,14 +78,14 @@ impl Machine {
     }
 
     /// Asks to freeze the workload only; always allowed, and leaves a whole freeze what it is.
-    pub fn freeze_workload(&mut self) {
+    pub(super) fn freeze_workload(&mut self) {
         if self.phase != Phase::Frozen {
             self.phase = Phase::Freezing;
         }
     }
 
     /// Says that everything stands still.
-    pub fn settle(&mut self, hold: Hold) {
+    pub(super) fn settle(&mut self, hold: Hold) {
         if self.hold != Some(Hold::Whole) {
             self.hold = Some(hold);
         }
@@ -96,7 +93,7 @@ impl Machine {
     }
 
     /// Asks to thaw the freeze of `generation`, or any.
-    pub fn thaw(&mut self, generation: Option<u64>) -> Thawing {
+    pub(super) fn thaw(&mut self, generation: Option<u64>) -> Thawing {
         let asked = generation.unwrap_or(self.generation);
         match self.phase {
             Phase::Running if asked == self.generation => Thawing::Repair,
@@ -110,17 +107,17 @@ impl Machine {
     }
 
     /// Gives up a freeze, on its way or settled: programs go on with the same life.
-    pub fn unwind(&mut self) {
+    pub(super) fn unwind(&mut self) {
         self.phase = Phase::Thawing;
     }
 
     /// Says that a thaw was refused: everything stands still as before.
-    pub fn keep(&mut self) {
+    pub(super) fn keep(&mut self) {
         self.phase = Phase::Frozen;
     }
 
     /// Says that programs run again; `resumed` begins a new life.
-    pub fn run(&mut self, resumed: bool) {
+    pub(super) fn run(&mut self, resumed: bool) {
         self.phase = Phase::Running;
         self.hold = None;
         self.generation += u64::from(resumed);

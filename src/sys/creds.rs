@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 use rustix::process::{Gid as Group, getgroups};
-use rustix::thread::set_thread_groups;
+use rustix::thread::{CapabilitySet, set_thread_groups};
 
 /// Holds this thread in another filesystem identity; dropping it, also by a panic, restores the former one.
 #[derive(Debug)]
@@ -51,6 +51,12 @@ impl Drop for Assumed {
         // Succeeded before with the same capability, which this thread cannot have lost in between.
         let _ = set_thread_groups(&self.groups);
     }
+}
+
+/// Says whether the calling thread may administer the system (CAP_SYS_ADMIN): freeze filesystems, add entropy.
+#[must_use]
+pub fn is_admin() -> bool {
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
 }
 
 #[cfg(test)]

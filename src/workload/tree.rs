@@ -81,6 +81,12 @@ impl Workload {
         None
     }
 
+    /// Says whether programs are placed in cgroups.
+    #[must_use]
+    pub fn has_cgroups(&self) -> bool {
+        self.root.is_some()
+    }
+
     /// Makes what freezes and thaws these programs.
     #[must_use]
     pub fn freezer(&self) -> Freezer {

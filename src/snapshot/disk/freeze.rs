@@ -139,16 +139,21 @@ impl Disk {
         failed
     }
 
+    /// Thaws the filesystem of `/`, whoever froze it, and gives up a freeze of it that is on its way.
+    ///
+    /// # Errors
+    /// The error of the open or of the thaw; that it is not frozen is none.
+    pub fn thaw_root(&self) -> io::Result<()> {
+        let ours = self.thaw().into_iter().map(|(_, error)| error).next();
+        match ours {
+            Some(error) => Err(error),
+            None => thaw(&mounts::root().open()?),
+        }
+    }
+
     /// Closes what was opened, once nothing is frozen and nobody else knows the descriptors.
     pub fn close(&self) {
         self.lock().opened.clear();
-    }
-
-    /// Lists where what we froze is mounted and on which device, for a successor.
-    #[must_use]
-    pub fn frozen(&self) -> Vec<Device> {
-        let state = self.lock();
-        state.frozen.iter().filter_map(|&index| state.opened.get(index)).map(|(mount, _)| mount.device).collect()
     }
 
     /// Says whether something of ours is frozen.

@@ -7,5 +7,5 @@ mod freeze;
 mod mounts;
 mod order;
 
-pub use freeze::{Disk, Outcome};
+pub use freeze::{Disk, Outcome, Refusal};
 pub use mounts::{Device, Mount, block_mounts, network_mounts, root};

@@ -160,7 +160,8 @@ pub(super) fn below(device: Device) -> Vec<Device> {
             below.extend(device_of(OsStr::from_bytes(file.trim_ascii_end())));
         }
         for slave in fs::read_dir(place.join("slaves")).into_iter().flatten().flatten() {
-            below.extend(fs::read_to_string(slave.path().join("dev")).ok().and_then(|text| text.trim().parse().ok()));
+            let text = fs::read_to_string(slave.path().join("dev")).unwrap_or_default();
+            below.extend(text.trim().parse::<Device>());
         }
     }
     below

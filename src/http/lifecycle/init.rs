@@ -35,28 +35,29 @@ pub struct Shared {
     pub environment: Arc<Environment>,
 }
 
-#[derive(Debug)]
-struct Lifecycle {
-    shared: Shared,
+/// What attempts share.
+struct Init {
+    shared: Arc<Shared>,
+    lifecycle: Lifecycle,
     /// Greatest time stamp applied, since the epoch; also the lock that serialises attempts.
-    latest: Mutex<Duration>,
+    latest: tokio::sync::Mutex<Duration>,
 }
 
-/// Serves the route.
-pub fn router(shared: Shared) -> Router {
-    let lifecycle = Arc::new(Lifecycle { shared, latest: Mutex::default() });
-    let init = post(init).layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(lifecycle);
-    Router::new().route("/init", init)
+pub(super) fn router(shared: Shared, lifecycle: Lifecycle) -> Router {
+    let init = Init { shared: Arc::new(shared), lifecycle, latest: tokio::sync::Mutex::default() };
+    let route = post(serve).layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(Arc::new(init));
+    Router::new().route("/init", route)
 }
 
-async fn init(
-    State(lifecycle): State<Arc<Lifecycle>>,
+async fn serve(
+    State(init): State<Arc<Init>>,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Response {
+    let arrived = Instant::now();
     let mut response = match body {
         Err(rejection) => rejection.status().into_response(),
         Ok(body) => match Request::parse(&body) {
-            Some(request) => lifecycle.apply(request),
+            Some(request) => init.attempt(request, arrived).await,
             None => StatusCode::BAD_REQUEST.into_response(),
         },
     };
@@ -66,23 +67,34 @@ async fn init(
     response
 }
 
-impl Lifecycle {
-    fn apply(&self, request: Request) -> Response {
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+impl Init {
+    /// An attempt whose client gives up is not begun, or carried out to its end.
+    async fn attempt(&self, mut request: Request, arrived: Instant) -> Response {
+        let mut latest = self.latest.lock().await;
         if let Err(reason) = self.authorise(request.token.as_ref()) {
             return (StatusCode::UNAUTHORIZED, reason).into_response();
         }
-        // An attempt that was overtaken by a later one changes nothing.
-        if request.timestamp.is_none_or(|timestamp| timestamp >= *latest) {
-            if let Some(timestamp) = request.timestamp {
-                *latest = timestamp;
-                if timestamp > Duration::ZERO {
-                    follow_clock(timestamp);
-                }
-            }
-            self.shared.apply(request);
+        let timestamp = request.timestamp.take();
+        // An attempt that was overtaken by a later one changes nothing, but lets the workload go.
+        let fresh = timestamp.is_none_or(|timestamp| timestamp >= *latest);
+        if fresh {
+            *latest = timestamp.unwrap_or(*latest);
         }
-        StatusCode::NO_CONTENT.into_response()
+        let timestamp = timestamp.filter(|&timestamp| fresh && timestamp > Duration::ZERO);
+        let host = timestamp.map(|sent| Stamp { sent, round_trip: Duration::ZERO, arrived });
+        let shared = Arc::clone(&self.shared);
+        let apply = move || {
+            if let Some(timestamp) = timestamp {
+                follow_clock(timestamp + arrived.elapsed());
+            }
+            if fresh {
+                shared.apply(request);
+            }
+        };
+        match self.lifecycle.welcome(host, apply).await {
+            Ok(audit) => (audit.map(header), StatusCode::NO_CONTENT).into_response(),
+            Err(error) => Refusal::from_failure(&error).into_response(),
+        }
     }
 
     /// Without a metadata service behind us, the token that is set can only be confirmed, not replaced.

@@ -1,0 +1,289 @@
+//! The way up: the guest is mended while programs stand still, and they go on last.
+//!
+//! Everything up to that point is system calls on the driver's own thread: after a resume the memory is cold, and
+//! each thing that is touched costs a read from the snapshot.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::SnapshotError;
+use super::driver::{Driver, Ended};
+use super::hooks::Context;
+use super::notify::Resumed;
+use super::options::Thaw;
+use super::report::{Recorder, Report};
+use super::resume::clock::{Source, Stamp};
+use super::resume::{Manifest, entropy, identity, network};
+use super::state::{Hold, Thawing};
+use crate::base::{Phase, sentence};
+
+/// A wall clock that is off by this much was stopped: no guest drifts so far between two requests of its host.
+const SURELY_PAUSED: Duration = Duration::from_millis(100);
+
+/// What mending found out.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mended {
+    /// The machine was stopped, or is a copy.
+    resumed: bool,
+    paused: Duration,
+    step_ns: i64,
+    by_rtc: bool,
+}
+
+impl Driver {
+    /// Thaws a freeze, or mends a guest that was paused without one.
+    pub(super) async fn thaw(&mut self, options: &Thaw) -> Result<Ended, SnapshotError> {
+        match self.machine.thaw(options.generation) {
+            Thawing::Already => {}
+            Thawing::Stale { generation: current } => {
+                return Err(SnapshotError::Stale { asked: options.generation.unwrap_or_default(), current });
+            }
+            Thawing::Repair => self.repair(options, false).await,
+            Thawing::Begin => {
+                self.publish(|_| {});
+                let mut recorder = Recorder::new();
+                match self.mend(options, false, &mut recorder) {
+                    Ok(mended) => self.let_go(Mended { resumed: true, ..mended }, options, recorder).await?,
+                    Err(error) => {
+                        self.machine.keep();
+                        self.publish(|_| {});
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        let report = self.shown.lock().last_thaw.clone().unwrap_or_else(|| Arc::new(Report::default()));
+        Ok(Ended { generation: self.machine.generation(), report })
+    }
+
+    /// Lets the workload go for a host with envd's protocol, which brings its time and applies the rest in between.
+    pub(super) async fn thaw_workload(
+        &mut self,
+        host: Option<Stamp>,
+        apply: impl FnOnce(),
+    ) -> Result<(), SnapshotError> {
+        let noticed = self.noticed.is_some() || self.signs.look().is_some();
+        let frozen = self.machine.phase() == Phase::Frozen;
+        let mut recorder = Recorder::new();
+        let options = Thaw { host, ..Thaw::default() };
+        // A start is no resume: the clock then follows the host's rule, and nothing needs mending.
+        let mended = if frozen || noticed {
+            self.machine.unwind();
+            self.publish(|_| {});
+            self.mend(&options, noticed, &mut recorder).unwrap_or_default()
+        } else {
+            Mended::default()
+        };
+        apply();
+        if frozen || noticed || self.freezer.in_effect() {
+            return self.let_go(mended, &options, recorder).await;
+        }
+        // Both are written always: somebody else may have frozen them.
+        self.freezer_thawed()
+    }
+
+    /// Mends a guest that runs; `sure` says that it was paused.
+    pub(super) async fn repair(&mut self, options: &Thaw, sure: bool) {
+        let mut recorder = Recorder::new();
+        if sure && options.end_sockets && self.manifest.is_none() {
+            self.manifest = Manifest::take(&self.around.ports).ok();
+        }
+        let mended = self.mend(options, sure, &mut recorder).unwrap_or_default();
+        self.hooked |= mended.resumed;
+        if let Err(error) = self.let_go(mended, options, recorder).await {
+            tracing::error!(error = sentence(&error), "the repair after a resume is not whole");
+        }
+    }
+
+    /// What cannot wait for the host to call.
+    pub(super) fn first_aid(&mut self) {
+        if let Err(error) = entropy::reseed(&[]) {
+            tracing::warn!(%error, "cannot renew the random numbers");
+        }
+        if let Err(error) = self.clocks.step(None) {
+            tracing::warn!(%error, "cannot set the clock");
+        }
+    }
+
+    /// Undoes a freeze: the machine was not stopped, programs go on with the same life.
+    pub(super) async fn unwind(&mut self) {
+        self.machine.unwind();
+        self.publish(|_| {});
+        let mut recorder = Recorder::new();
+        self.thaw_disks(&mut recorder.report);
+        self.notifier.cancelled(self.machine.generation());
+        let options = Thaw::default();
+        if let Err(error) = self.let_go(Mended::default(), &options, recorder).await {
+            tracing::error!(error = sentence(&error), "the freeze is not wholly undone");
+        }
+    }
+
+    /// Thaws the filesystem of `/`, whoever froze it.
+    pub(super) async fn thaw_root(&mut self) -> Result<(), SnapshotError> {
+        let failed = self.root.thaw_root();
+        self.let_guard_go();
+        failed.map_err(|source| SnapshotError::Machine { verb: "thaw /", source })
+    }
+
+    /// Mends everything but the workload: only system calls.
+    fn mend(&mut self, options: &Thaw, sure: bool, recorder: &mut Recorder) -> Result<Mended, SnapshotError> {
+        let fresh = recorder.step("entropy", |_| entropy::reseed(&options.entropy));
+        match fresh {
+            Ok(source) => recorder.report.entropy = Some(source.name()),
+            Err(error) => {
+                recorder.failed(error.to_string());
+                recorder.report.entropy = Some(entropy::Source::None.name());
+            }
+        }
+        if options.require_entropy && recorder.report.entropy == Some(entropy::Source::None.name()) {
+            return Err(SnapshotError::NoEntropy);
+        }
+        let mut mended = self.mend_clock(options, recorder);
+        mended.resumed |= sure || self.noticed.is_some() || options.identity.clone;
+        recorder.step("thaw filesystems", |report| self.thaw_disks(report));
+        if mended.resumed || !options.network.interfaces.is_empty() || !options.network.dns.is_empty() {
+            recorder.step("network", |report| {
+                let changed = network::apply(&options.network);
+                report.degradations.extend(changed.faults.iter().map(|fault| sentence(fault)));
+            });
+        }
+        let manifest = self.manifest.take().filter(|_| mended.resumed && options.end_sockets);
+        if let Some(manifest) = manifest {
+            recorder.step("end connections", |report| {
+                let ended = manifest.end();
+                report.sockets_ended = usize::try_from(ended.ended).unwrap_or_default();
+                report.degradations.extend(ended.error.map(|error| format!("end connections: {error}")));
+            });
+        }
+        recorder.step("identity", |report| self.mend_identity(options, report));
+        Ok(mended)
+    }
+
+    fn mend_clock(&mut self, options: &Thaw, recorder: &mut Recorder) -> Mended {
+        let mut mended = Mended::default();
+        let paused = self.clocks.paused();
+        match recorder.step("clock", |_| self.clocks.step(options.host)) {
+            Ok(step) => {
+                mended.step_ns = step.by_ns;
+                mended.by_rtc = step.source == Source::Rtc;
+                recorder.report.clock_step_ns = step.by_ns;
+            }
+            Err(error) => recorder.failed(error.to_string()),
+        }
+        let stepped = Duration::from_nanos(u64::try_from(mended.step_ns).unwrap_or_default());
+        mended.paused = paused.unwrap_or_default().max(stepped);
+        mended.resumed = mended.paused >= SURELY_PAUSED;
+        mended
+    }
+
+    fn mend_identity(&self, options: &Thaw, report: &mut Report) {
+        let wanted = &options.identity;
+        if wanted.clone || wanted.hostname.is_some() || wanted.machine_id.is_some() {
+            let renewed = identity::renew(wanted, self.settings.run());
+            report.degradations.extend(renewed.faults.iter().map(|fault| sentence(fault)));
+        }
+        if let Some(token) = &options.token {
+            self.around.gate.set(Some(token.clone()));
+        }
+    }
+
+    fn thaw_disks(&self, report: &mut Report) {
+        for (mount, error) in self.disk.thaw().into_iter().chain(self.root.thaw()) {
+            tracing::error!(mount = %mount.path.display(), %error, "cannot thaw a filesystem");
+            report.degradations.push(format!("thaw {}: {error}", mount.path.display()));
+        }
+    }
+
+    /// Lets the workload go, and tells everybody.
+    async fn let_go(&mut self, mended: Mended, options: &Thaw, mut recorder: Recorder) -> Result<(), SnapshotError> {
+        let resumed = self.resumed(mended, options);
+        if mended.resumed
+            && let Err(error) = recorder.step("generation", |_| self.notifier.write_generation(&resumed))
+        {
+            recorder.failed(error.to_string());
+        }
+        let context = Context {
+            generation: resumed.generation,
+            paused: mended.paused,
+            clone: options.identity.clone,
+            stop_at_failure: false,
+        };
+        let hooked = std::mem::take(&mut self.hooked);
+        if hooked {
+            recorder.report.hooks = recorder.wait("hooks", self.hooks.thaw_before(options.hooks, &context)).await;
+        }
+        let was_host = self.machine.hold() == Some(Hold::Workload);
+        let freed = recorder.step("thaw programs", |_| self.freezer_thawed());
+        self.machine.run(mended.resumed);
+        self.manifest = None;
+        self.noticed = None;
+        self.signs.settle();
+        self.publish(|life| {
+            life.step = Duration::from_nanos(u64::try_from(mended.step_ns).unwrap_or_default());
+            // A host with envd's protocol did not part its clients before.
+            life.partings += u64::from(mended.resumed && was_host);
+        });
+        self.let_guard_go();
+        self.lease = freed.is_err().then(|| tokio::time::Instant::now() + super::options::LEASE);
+        if mended.resumed {
+            self.notifier.thawed(&resumed);
+        }
+        self.afterwards(mended, options, context, hooked);
+        let mut facts = self.shown.lock();
+        facts.paused = resumed.paused_total;
+        facts.last_thaw = Some(Arc::new(recorder.finish()));
+        freed
+    }
+
+    /// What can wait until programs run.
+    fn afterwards(&self, mended: Mended, options: &Thaw, context: Context, hooked: bool) {
+        if mended.by_rtc {
+            let clocks = Arc::clone(&self.clocks);
+            self.tasks.spawn(async move {
+                match clocks.refine().await {
+                    Ok(step) => tracing::debug!(by_ns = step.by_ns, "the clock was set to the edge of a second"),
+                    Err(error) => tracing::warn!(%error, "cannot refine the clock"),
+                }
+            });
+        }
+        if hooked {
+            let (hooks, budget) = (Arc::clone(&self.hooks), options.hooks);
+            self.tasks.spawn(async move {
+                for outcome in hooks.thaw_after(budget, &context).await {
+                    if let Some(error) = &outcome.error {
+                        tracing::warn!(hook = outcome.name, error = sentence(error), "a thaw hook failed");
+                    }
+                }
+            });
+        }
+    }
+
+    fn resumed(&self, mended: Mended, options: &Thaw) -> Resumed {
+        let now = crate::sys::clock::realtime().unwrap_or_default();
+        Resumed {
+            generation: self.machine.generation() + u64::from(mended.resumed),
+            paused: mended.paused,
+            paused_total: self.shown.lock().paused + mended.paused,
+            clone: options.identity.clone,
+            clock_step_ns: mended.step_ns,
+            resumed_at_unix_ns: i64::try_from(now.as_nanos()).unwrap_or_default(),
+        }
+    }
+
+    fn freezer_thawed(&mut self) -> Result<(), SnapshotError> {
+        let outcome = self.freezer.thaw();
+        if outcome.clean() { Ok(()) } else { Err(SnapshotError::Stuck(outcome.failed)) }
+    }
+
+    /// Ends what watches over a freeze, once nothing is frozen.
+    pub(super) fn let_guard_go(&mut self) {
+        if self.freezer.in_effect() || self.disk.is_frozen() || self.root.is_frozen() {
+            return;
+        }
+        self.guard.stop();
+        self.disk.close();
+        self.root.close();
+        self.ledger.clear();
+        self.lease = None;
+    }
+}
