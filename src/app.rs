@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use tokio::sync::watch;
 use tonic::service::Routes;
 use tower::Layer;
 
-use crate::base::Tasks;
+use crate::base::{Life, Tasks};
 use crate::config::Config;
 use crate::fs::Files;
 use crate::host::{Environment, marker};
@@ -15,7 +16,9 @@ use crate::identity::{Accounts, Defaults, Gate};
 use crate::process::Table;
 use crate::proto::filesystem::filesystem_server::FilesystemServer;
 use crate::proto::process::process_server::ProcessServer;
+use crate::proto::thawd::v1::lifecycle_server::LifecycleServer;
 use crate::server::{BindError, Listener, bind, serve, stack::stack};
+use crate::snapshot::{self, Surroundings};
 use crate::workload::Workload;
 use crate::{http, proto, rpc, wire};
 
@@ -23,9 +26,10 @@ use crate::{http, proto, rpc, wire};
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// The RPC services, by the names in their paths.
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "process.Process",
     "filesystem.Filesystem",
+    "thawd.v1.Lifecycle",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
@@ -56,7 +60,16 @@ impl App {
         let gate = Arc::new(Gate::new(config.token));
         let environment = Arc::new(Environment::new(marker::leave(config.in_sandbox)));
         let workload = Arc::new(Workload::prepare(&config.workload));
-        let table = Table::new(config.process, workload, tasks.clone());
+        let table = Table::new(config.process, Arc::clone(&workload), tasks.clone());
+        let ports = listeners.iter().filter_map(Listener::local_tcp).map(|address| address.port()).collect();
+        let around = Surroundings {
+            workload,
+            gate: Arc::clone(&gate),
+            part: Box::new(|_| Box::pin(std::future::ready(0))),
+            ports,
+            life: watch::Sender::new(Life::default()),
+        };
+        let lifecycle = snapshot::start(config.snapshot, around, &tasks);
         let files = Files::new(config.access, Arc::clone(&accounts));
 
         let process = rpc::process::Process::new(
@@ -67,18 +80,17 @@ impl App {
         );
         let filesystem = rpc::filesystem::Filesystem::new(files.clone(), Arc::clone(&accounts), Arc::clone(&defaults));
         let plain = http::facts::router(Arc::clone(&environment))
-            .merge(http::lifecycle::router(http::lifecycle::Shared {
-                gate: Arc::clone(&gate),
-                defaults: Arc::clone(&defaults),
-                environment,
-            }))
+            .merge(http::lifecycle::router(
+                http::lifecycle::Shared { gate: Arc::clone(&gate), defaults: Arc::clone(&defaults), environment },
+                lifecycle.clone(),
+            ))
             .merge(http::files::router(http::files::Shared {
                 files,
                 accounts: Arc::clone(&accounts),
                 defaults,
                 gate: Arc::clone(&gate),
             }));
-        let router = stack(plain, services(process, filesystem).await, &SERVICES, gate, accounts);
+        let router = stack(plain, services(process, filesystem, rpc::lifecycle::Lifecycle::new(lifecycle)).await, &SERVICES, gate, accounts);
         Ok(Self { listeners, router, server: config.server, table, tasks })
     }
 
@@ -101,14 +113,18 @@ impl App {
 }
 
 /// Puts the RPC services behind the wire.
-async fn services(process: rpc::process::Process, filesystem: rpc::filesystem::Filesystem) -> Router {
+async fn services(
+    process: rpc::process::Process,
+    filesystem: rpc::filesystem::Filesystem,
+    lifecycle: rpc::lifecycle::Lifecycle,
+) -> Router {
     let process = ProcessServer::new(process).max_decoding_message_size(usize::MAX);
     let filesystem = FilesystemServer::new(filesystem).max_decoding_message_size(usize::MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
-    for service in &SERVICES[..2] {
+    for service in &SERVICES[..3] {
         reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
     }
-    let mut routes = Routes::new(process).add_service(filesystem).add_service(health);
+    let mut routes = Routes::new(process).add_service(filesystem).add_service(LifecycleServer::new(lifecycle)).add_service(health);
     let mut methods: wire::Methods = proto::METHODS.iter().cloned().collect();
     methods.extend(binary(tonic_health::pb::FILE_DESCRIPTOR_SET));
     if let Some((v1, v1alpha)) = reflection() {

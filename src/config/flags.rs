@@ -94,6 +94,24 @@ pub struct Flags {
     #[arg(long, default_value_t = 120, env = "THAWD_OUTPUT_STALL", value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub output_stall: u64,
+
+    /// Folder of the generation file, the lifecycle socket and the record of a freeze; on a tmpfs
+    #[arg(long, default_value = "/run/thawd", env = "THAWD_RUN_DIR", value_name = "DIR")]
+    pub run_dir: PathBuf,
+
+    /// Folder of the programs that are called with freeze before a pause and with thaw after it
+    #[arg(long, default_value = "/etc/thawd/hooks.d", env = "THAWD_HOOKS_DIR", value_name = "DIR")]
+    pub hooks_dir: PathBuf,
+
+    /// Notice a resume that no host tells of, and mend clock, random numbers and connections then
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true",
+          action = clap::ArgAction::Set, env = "THAWD_SELF_REPAIR", value_name = "BOOL")]
+    pub self_repair: bool,
+
+    /// Milliseconds that a host gets to call after a resume was noticed, before a frozen guest thaws by itself
+    #[arg(long, default_value_t = 3000, env = "THAWD_SELF_THAW_MS", value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub self_thaw_ms: u64,
 }
 
 /// Names the two ways to touch files.

@@ -14,6 +14,7 @@ use crate::fs::Access;
 use crate::identity::Secret;
 use crate::process;
 use crate::server::{self, Address};
+use crate::snapshot;
 use crate::workload;
 
 /// Holds the settings of every room.
@@ -27,6 +28,8 @@ pub struct Config {
     pub process: process::Settings,
     /// Where programs are placed.
     pub workload: workload::Settings,
+    /// How the guest is frozen and thawed.
+    pub snapshot: snapshot::Settings,
     /// As whom files are touched.
     pub access: Access,
     /// Access token in force before `/init`.
@@ -41,6 +44,7 @@ pub struct Config {
 
 impl From<Flags> for Config {
     fn from(flags: Flags) -> Self {
+        let snapshot = snapshot(&flags);
         let listen = if flags.listen.is_empty() {
             vec![Address::Tcp((std::net::Ipv4Addr::UNSPECIFIED, flags.port).into())]
         } else {
@@ -54,6 +58,7 @@ impl From<Flags> for Config {
             server: server::Settings::default(),
             process: process::Settings { output },
             workload: workload::Settings { root: (!flags.no_cgroups).then_some(flags.cgroup_root) },
+            snapshot,
             access: flags.file_access.into(),
             token: flags.access_token.filter(|token| !token.is_empty()).map(Secret::new),
             user: flags.default_user,
@@ -61,6 +66,17 @@ impl From<Flags> for Config {
             in_sandbox: !flags.isnotfc,
         }
     }
+}
+
+fn snapshot(flags: &Flags) -> snapshot::Settings {
+    let mut settings = snapshot::Settings {
+        notice: flags.self_repair,
+        self_thaw: Duration::from_millis(flags.self_thaw_ms),
+        ..snapshot::Settings::default()
+    };
+    settings.notify.folder.clone_from(&flags.run_dir);
+    settings.hooks.folder.clone_from(&flags.hooks_dir);
+    settings
 }
 
 /// Where cgroup v2 is usually mounted.

@@ -5,6 +5,7 @@
 
 pub mod filesystem;
 pub mod keepalive;
+pub mod lifecycle;
 pub mod process;
 pub mod status;
 

@@ -36,6 +36,10 @@ impl Daemon {
             .args(["-isnotfc", "--listen", &listen])
             .args(cgroup_flags())
             .args(flags)
+            .env("THAWD_RUN_DIR", folder.join("run"))
+            .env("THAWD_HOOKS_DIR", folder.join("hooks"))
+            // The machine that runs the tests is not theirs to mend.
+            .env("THAWD_SELF_REPAIR", "false")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

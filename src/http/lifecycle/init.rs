@@ -1,12 +1,13 @@
 //! `POST /init`: the host brings time, token, variables and defaults after a start or a resume.
 //!
-//! Hosts call it every few milliseconds until the first answer, and anything but 204 fails the sandbox. So it
-//! applies everything in one synchronous step under one lock: an attempt whose client has given up is either not
-//! started or done, and the next one finds it done.
+//! Hosts call it every few milliseconds until the first answer, and anything but 204 fails the sandbox. So what it
+//! brings is applied in one step by the task that freezes and thaws: an attempt whose client has given up is either
+//! not begun or done, and the next one finds it done. After a resume the guest is mended first, and the workload goes
+//! on last.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -18,11 +19,17 @@ use serde_json::{Map, Value};
 
 use crate::ENVD_VERSION;
 use crate::host::{Environment, clock};
+use crate::http::status::Refusal;
 use crate::identity::{Defaults, Gate, Secret};
+use crate::snapshot::Lifecycle;
+use crate::snapshot::resume::clock::Stamp;
+use crate::workload::Audit;
 
 /// Largest body: a CA bundle and the variables of a sandbox fit many times over.
 const BODY_LIMIT: usize = 4 << 20;
 const VERSION: HeaderName = HeaderName::from_static("x-envd-version");
+/// What stood still before this call let it go.
+const AUDIT: HeaderName = HeaderName::from_static("x-envd-freeze-audit");
 
 /// Holds what `/init` changes.
 #[derive(Debug)]
@@ -92,7 +99,13 @@ impl Init {
             }
         };
         match self.lifecycle.welcome(host, apply).await {
-            Ok(audit) => (audit.map(header), StatusCode::NO_CONTENT).into_response(),
+            Ok(audit) => {
+                let mut response = StatusCode::NO_CONTENT.into_response();
+                if let Some(value) = audit.and_then(|audit| audit_value(&audit)) {
+                    response.headers_mut().insert(AUDIT, value);
+                }
+                response
+            }
             Err(error) => Refusal::from_failure(&error).into_response(),
         }
     }
@@ -124,6 +137,18 @@ impl Shared {
             tracing::warn!(name, "this agent does not apply this part of /init");
         }
     }
+}
+
+/// Counts only, never names.
+fn audit_value(audit: &Audit) -> Option<HeaderValue> {
+    let value = serde_json::json!({
+        "visited": audit.visited,
+        "frozen": audit.frozen,
+        "escaped": audit.escaped,
+        "violations": audit.violations,
+        "truncated": audit.truncated,
+    });
+    HeaderValue::try_from(value.to_string()).ok()
 }
 
 fn follow_clock(host: Duration) {
@@ -236,22 +261,35 @@ mod tests {
         }
     }
 
-    fn lifecycle() -> Lifecycle {
+    fn init(folder: &std::path::Path) -> Init {
+        let tasks = crate::base::Tasks::default();
         let shared = Shared { gate: Arc::default(), defaults: Arc::default(), environment: Arc::default() };
-        Lifecycle { shared, latest: Mutex::default() }
+        let mut settings = crate::snapshot::Settings { notice: false, ..Default::default() };
+        settings.notify.folder = folder.to_owned();
+        let around = crate::snapshot::Surroundings {
+            workload: Arc::new(crate::workload::Workload::prepare(&crate::workload::Settings { root: None })),
+            gate: Arc::clone(&shared.gate),
+            part: Box::new(|_| Box::pin(std::future::ready(0))),
+            ports: Vec::new(),
+            life: tokio::sync::watch::Sender::new(crate::base::Life::default()),
+        };
+        let lifecycle = crate::snapshot::start(settings, around, &tasks);
+        Init { shared: Arc::new(shared), lifecycle, latest: tokio::sync::Mutex::default() }
     }
 
-    fn post(lifecycle: &Lifecycle, body: &str) -> u16 {
-        lifecycle.apply(Request::parse(body.as_bytes()).unwrap()).status().as_u16()
+    async fn post(init: &Init, body: &str) -> u16 {
+        init.attempt(Request::parse(body.as_bytes()).unwrap(), Instant::now()).await.status().as_u16()
     }
 
-    #[test]
-    fn a_token_that_is_set_is_confirmed_and_never_replaced() {
-        let lifecycle = lifecycle();
-        assert_eq!(post(&lifecycle, r#"{"accessToken":"A"}"#), 204);
-        assert_eq!(post(&lifecycle, r#"{"accessToken":"A","envVars":{"X":"1"}}"#), 204);
-        assert_eq!(post(&lifecycle, r#"{"accessToken":"B","envVars":{}}"#), 401);
-        assert_eq!(post(&lifecycle, "{}"), 401);
-        assert_eq!(lifecycle.shared.environment.all().len(), 1);
+    #[tokio::test]
+    async fn a_token_that_is_set_is_confirmed_and_never_replaced() {
+        let folder = std::env::temp_dir().join(format!("thawd-init-{}", std::process::id()));
+        let init = init(&folder);
+        assert_eq!(post(&init, r#"{"accessToken":"A"}"#).await, 204);
+        assert_eq!(post(&init, r#"{"accessToken":"A","envVars":{"X":"1"}}"#).await, 204);
+        assert_eq!(post(&init, r#"{"accessToken":"B","envVars":{}}"#).await, 401);
+        assert_eq!(post(&init, "{}").await, 401);
+        assert_eq!(init.shared.environment.all().len(), 1);
+        let _ = std::fs::remove_dir_all(folder);
     }
 }
