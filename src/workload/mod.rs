@@ -21,6 +21,8 @@ mod record;
 mod settle;
 mod straggler;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod window;
 

@@ -132,7 +132,8 @@ impl Window {
         if self.guest.contains(&cgroup) {
             return;
         }
-        if !self.swept.contains_key(&cgroup) {
+        let fresh = !self.swept.contains_key(&cgroup);
+        if fresh {
             let held = Held::open(cgroup.clone());
             if !self.inherited && held.requested() {
                 // The guest was faster, since we looked.
@@ -141,8 +142,9 @@ impl Window {
             }
             self.swept.insert(cgroup.clone(), held);
         }
-        let crowded = self.swept.len() > KEPT_OPEN;
+        let many = self.swept.len() > KEPT_OPEN;
         let Some(held) = self.swept.get_mut(&cgroup) else { return };
+        let crowded = held.freeze.is_none() || (fresh && many);
         let result = held.tell(true);
         if crowded {
             held.freeze = None;
