@@ -13,16 +13,22 @@
 //! the same and the kill walks `/proc` instead (`tree`).
 
 mod audit;
+mod cgroup;
 mod freeze;
 mod leaf;
 mod limits;
 mod record;
+mod settle;
 mod straggler;
+mod sweep;
+#[cfg(test)]
+mod tests;
 mod tree;
+mod window;
 
 pub use audit::Audit;
 pub use freeze::{Counts, DEFAULT_MAX_CGROUPS, Freezer, MAX_CGROUPS, Mode, ThawOutcome};
 pub use leaf::Leaf;
 pub use record::Record;
-pub use straggler::Straggler;
+pub use straggler::{Straggler, uninterruptible};
 pub use tree::{Class, Settings, Workload};
