@@ -1,78 +1,30 @@
 //! Programs and servers that are asked before a freeze and told after a thaw.
+//!
+//! # Theory of operation
+//! ```text
+//! scan      the folder -> which hooks there are, in the order of their names
+//! calls     one after another, each with its own deadline, all with one budget
+//!  ├ run    a program: forked into a cgroup that no freeze touches, followed by its pidfd, killed as a tree
+//!  └ post   a server: one POST over loopback or a unix socket (`server` has its address)
+//! ```
+//! Whoever writes a hook is trusted with root, not with time: nothing here waits for a hook, its children, its pipe
+//! or its server beyond the deadline and a grace of 25 ms in which SIGKILL does its work. What does not die then is
+//! left to a background task, which sleeps until it does.
+//!
+//! There is no state between calls. An empty folder costs two or three system calls, a missing one a single one; no
+//! process and no task exists then.
 
+mod calls;
 mod error;
 mod outcome;
+mod post;
+mod run;
+mod scan;
+mod server;
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-
+pub use calls::{Context, Hooks, Settings};
 pub use error::HookError;
 pub use outcome::Outcome;
 
-use crate::base::Tasks;
-use crate::workload::Workload;
-
-/// Says where hooks are and how long one may take.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where the files are; hooks of QEMU's guest agent run unchanged.
-    pub folder: PathBuf,
-    /// For one hook, unless its file says otherwise; never more than is left of the budget of all.
-    pub each: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { folder: PathBuf::from("/etc/thawd/hooks.d"), each: Duration::from_secs(1) }
-    }
-}
-
-/// Says what hooks are told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Context {
-    /// The life that ends (freeze) or begins (thaw).
-    pub generation: u64,
-    /// How long the machine stood still; zero before a freeze and after a cancelled one.
-    pub paused: Duration,
-    /// The guest is one of several copies.
-    pub clone: bool,
-    /// Asks no further hook once one has failed.
-    pub stop_at_failure: bool,
-}
-
-/// Calls the hooks in a folder; which there are is read at each call.
-#[derive(Debug)]
-pub struct Hooks {
-    settings: Settings,
-    workload: Arc<Workload>,
-    tasks: Tasks,
-}
-
-impl Hooks {
-    /// Keeps what is needed to call hooks, and does nothing.
-    #[must_use]
-    pub fn new(settings: Settings, workload: Arc<Workload>, tasks: Tasks) -> Self {
-        Self { settings, workload, tasks }
-    }
-
-    /// Calls all hooks with `freeze`, one after another in the order of their names, while the workload still runs.
-    ///
-    /// It returns at most 50 ms after `budget` has passed, whatever hooks do. Dropping it kills what runs.
-    pub async fn freeze(&self, budget: Duration, context: &Context) -> Vec<Outcome> {
-        let _ = (budget, context, &self.settings, &self.workload, &self.tasks);
-        Vec::new()
-    }
-
-    /// Calls the programs with `thaw`, the last name first, before the workload is let go. As [`Hooks::freeze`] else.
-    pub async fn thaw_before(&self, budget: Duration, context: &Context) -> Vec<Outcome> {
-        let _ = (budget, context);
-        Vec::new()
-    }
-
-    /// Calls the servers with `thaw`, the last name first, once the workload runs. As [`Hooks::freeze`] else.
-    pub async fn thaw_after(&self, budget: Duration, context: &Context) -> Vec<Outcome> {
-        let _ = (budget, context);
-        Vec::new()
-    }
-}
+#[cfg(test)]
+mod tests;

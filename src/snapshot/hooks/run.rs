@@ -1,0 +1,286 @@
+//! One program, from the fork to the removal of its cgroup.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use nix::libc;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{HookError, Outcome};
+use crate::base::Tasks;
+use crate::sys::spawn::{FAILURE_BYTES, Image, Spawned, decode_failure, spawn};
+use crate::sys::wait::{self, Ended};
+use crate::sys::{fd, poll};
+use crate::workload::{Class, Leaf, Workload};
+
+/// Bytes of output that are kept: the last ones, which say why it failed.
+pub(super) const OUTPUT: usize = 4096;
+/// How long SIGKILL may take to end a program before it is left alone. It takes well under 1 ms but for an
+/// uninterruptible wait, and together with the scheduler this keeps the promise of 50 ms.
+const GRACE: Duration = Duration::from_millis(25);
+/// Bytes read at once.
+const STEP: usize = 4096;
+/// Reads after the end: a whole pipe of the default capacity (64 KiB, pipe(7)).
+const LAST_READS: usize = 16;
+/// Bytes that what a hook left behind may still write; then its pipe breaks, so that no endless writer keeps us busy.
+const LATER_OUTPUT: usize = 1 << 20;
+
+/// What is to be run.
+pub(super) struct Program {
+    pub(super) path: CString,
+    /// The only argument.
+    pub(super) argument: CString,
+    pub(super) environment: Vec<CString>,
+}
+
+/// Runs a program until it ends, or for `limit`, whatever it does; returns 25 ms after that at the latest. Dropping
+/// it kills the program and its descendants.
+///
+/// Descendants of a program that ended in time live on: a hook may hold a lock for the time of the freeze that way.
+pub(super) async fn run(
+    name: String,
+    program: &Program,
+    limit: Duration,
+    workload: &Arc<Workload>,
+    tasks: &Tasks,
+) -> Outcome {
+    let began = Instant::now();
+    let mut tail = Tail::default();
+    let ended = match Child::start(program, workload, tasks) {
+        Ok(mut child) => child.follow(began + limit, limit, &mut tail).await,
+        Err(error) => Err(HookError::Start(error)),
+    };
+    let (exit_code, error) = match ended {
+        Ok(Ended::Code(0)) => (Some(0), None),
+        Ok(Ended::Code(code)) => (Some(code), Some(HookError::Code(code))),
+        Ok(Ended::Signal { number, .. }) => (None, Some(HookError::Signal(number))),
+        Err(error) => (None, Some(error)),
+    };
+    Outcome { name, took: began.elapsed(), exit_code, error, output: tail.finish() }
+}
+
+/// Holds a program that was started. Dropping it kills what it has not seen the end of.
+struct Child {
+    parts: Arc<Parts>,
+    output: Arc<AsyncFd<OwnedFd>>,
+    /// Ends empty when the program runs.
+    failure: OwnedFd,
+    workload: Arc<Workload>,
+    tasks: Tasks,
+    over: bool,
+}
+
+/// What is to be given back: the number, and the cgroup.
+struct Parts {
+    pid: u32,
+    pidfd: AsyncFd<OwnedFd>,
+    leaf: Option<Leaf>,
+}
+
+impl Child {
+    fn start(program: &Program, workload: &Arc<Workload>, tasks: &Tasks) -> io::Result<Self> {
+        let (output, theirs) = fd::pipe()?;
+        let input = File::open("/dev/null")?;
+        fd::set_nonblocking(output.as_fd())?;
+        let output = poll::register(output, Interest::READABLE)?;
+        let image = Image {
+            candidates: vec![program.path.clone()],
+            argv: vec![program.path.clone(), program.argument.clone()],
+            envp: program.environment.clone(),
+            cwd: c"/".to_owned(),
+            credentials: None,
+            stdio: [input.as_fd(), theirs.as_fd(), theirs.as_fd()],
+            terminal: false,
+        };
+        let (Spawned { pid, pidfd, failure, .. }, leaf) = fork(&image, workload)?;
+        let pidfd = watch(pid, pidfd, leaf.as_ref(), workload)?;
+        fd::set_nonblocking(failure.as_fd())?;
+        Ok(Self {
+            parts: Arc::new(Parts { pid, pidfd, leaf }),
+            output: Arc::new(output),
+            failure,
+            workload: Arc::clone(workload),
+            tasks: tasks.clone(),
+            over: false,
+        })
+    }
+
+    async fn follow(&mut self, deadline: Instant, limit: Duration, tail: &mut Tail) -> Result<Ended, HookError> {
+        let followed = timeout_at(deadline, self.end_with_output(tail)).await;
+        let Ok(ended) = followed else {
+            self.kill();
+            self.over = true;
+            let died = timeout(GRACE, self.parts.end()).await.is_ok();
+            self.read_the_rest(tail);
+            return Err(if died { HookError::Late(limit) } else { HookError::Abandoned(limit) });
+        };
+        self.over = true;
+        self.read_the_rest(tail);
+        let ended = ended.map_err(HookError::Follow)?;
+        let mut report = [0; FAILURE_BYTES];
+        let count = rustix::io::read(&self.failure, &mut report).unwrap_or(0);
+        match decode_failure(&report[..count]) {
+            Some((_, errno)) => Err(HookError::Start(io::Error::from_raw_os_error(errno))),
+            None => Ok(ended),
+        }
+    }
+
+    /// Waits for the end, reading meanwhile, so that a full pipe holds up nobody.
+    async fn end_with_output(&self, tail: &mut Tail) -> io::Result<Ended> {
+        let mut open = true;
+        loop {
+            tokio::select! {
+                biased;
+                ended = self.parts.end() => return ended,
+                more = self.output.async_io(Interest::READABLE, |file| tail.read(file)), if open => {
+                    open = matches!(more, Ok(1..));
+                }
+            }
+        }
+    }
+
+    /// Reads what is in the pipe; not to its end, which a descendant can hold off for ever.
+    fn read_the_rest(&self, tail: &mut Tail) {
+        for _ in 0..LAST_READS {
+            if !matches!(tail.read(self.output.get_ref()), Ok(1..)) {
+                break;
+            }
+        }
+    }
+
+    fn kill(&self) {
+        kill(self.parts.pid, self.parts.pidfd.get_ref(), self.parts.leaf.as_ref(), &self.workload);
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.over {
+            self.kill();
+        }
+        if self.parts.is_over() && (self.parts.leaf.is_some() || is_closed(&self.output)) {
+            return;
+        }
+        // Without a runtime, the agent itself is going down.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.tasks.spawn(settle(Arc::clone(&self.parts), Arc::clone(&self.output)));
+        }
+    }
+}
+
+impl Parts {
+    /// Waits for the end and tells how it came; the number stays taken.
+    async fn end(&self) -> io::Result<Ended> {
+        loop {
+            let mut ready = self.pidfd.readable().await?;
+            if let Some(ended) = wait::ended(self.pidfd.get_ref().as_fd())? {
+                return Ok(ended);
+            }
+            ready.clear_ready();
+        }
+    }
+
+    /// Gives back what can be; says whether that was all.
+    fn is_over(&self) -> bool {
+        let pidfd = self.pidfd.get_ref().as_fd();
+        if matches!(wait::ended(pidfd), Ok(None)) {
+            return false;
+        }
+        wait::reap(pidfd);
+        self.leaf.as_ref().is_none_or(|leaf| leaf.remove().is_ok())
+    }
+}
+
+/// Waits, without a timer, until the last of a program has gone.
+async fn settle(parts: Arc<Parts>, output: Arc<AsyncFd<OwnedFd>>) {
+    let _ = parts.end().await;
+    let mut tail = Tail::default();
+    while tail.total < LATER_OUTPUT
+        && matches!(output.async_io(Interest::READABLE, |file| tail.read(file)).await, Ok(1..))
+    {}
+    drop((output, tail));
+    if parts.is_over() {
+        return;
+    }
+    let Some(leaf) = &parts.leaf else { return };
+    let Ok(events) = leaf.events().and_then(|file| poll::register(file, Interest::PRIORITY)) else { return };
+    while leaf.remove().is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy) {
+        let Ok(mut ready) = events.ready(Interest::PRIORITY).await else { return };
+        ready.clear_ready();
+    }
+}
+
+/// Starts a program in a cgroup of its own; in ours where the kernel allows no birth there.
+fn fork(image: &Image<'_>, workload: &Workload) -> io::Result<(Spawned, Option<Leaf>)> {
+    if let Some(leaf) = workload.place(Class::Hook) {
+        match spawn(image, Some(leaf.fd())) {
+            Ok(spawned) if spawned.placed => return Ok((spawned, Some(leaf))),
+            Ok(spawned) => {
+                let _ = leaf.remove();
+                return Ok((spawned, None));
+            }
+            Err(error) => {
+                let _ = leaf.remove();
+                tracing::warn!(%error, "a hook cannot be started in its cgroup");
+            }
+        }
+    }
+    Ok((spawn(image, None)?, None))
+}
+
+/// Registers the pidfd; a child that cannot be followed is killed at once.
+fn watch(pid: u32, pidfd: OwnedFd, leaf: Option<&Leaf>, workload: &Workload) -> io::Result<AsyncFd<OwnedFd>> {
+    let kept = fd::duplicate(pidfd.as_fd())?;
+    poll::register(pidfd, Interest::READABLE).inspect_err(|_| {
+        kill(pid, &kept, leaf, workload);
+        wait::reap(kept.as_fd());
+    })
+}
+
+/// The leader first: a shell that sees its child die would go on with the next command.
+fn kill(pid: u32, pidfd: &OwnedFd, leaf: Option<&Leaf>, workload: &Workload) {
+    let family = if leaf.is_some() { Vec::new() } else { workload.family(pid, None) };
+    // ESRCH: it has just ended.
+    let _ = wait::signal(pidfd.as_fd(), libc::SIGKILL);
+    workload.signal_family(&family, leaf, libc::SIGKILL);
+}
+
+fn is_closed(output: &AsyncFd<OwnedFd>) -> bool {
+    matches!(Tail::default().read(output.get_ref()), Ok(0))
+}
+
+/// Keeps the last bytes of a stream.
+#[derive(Default)]
+struct Tail {
+    bytes: Vec<u8>,
+    /// Bytes that went by.
+    total: usize,
+}
+
+impl Tail {
+    /// Reads once and counts; 0 at the end.
+    fn read(&mut self, file: &OwnedFd) -> io::Result<usize> {
+        let mut step = [0; STEP];
+        let count = rustix::io::read(file, &mut step)?;
+        self.total += count;
+        self.bytes.extend_from_slice(&step[..count]);
+        if self.bytes.len() > 2 * OUTPUT {
+            let start = self.bytes.len() - OUTPUT;
+            self.bytes.drain(..start);
+        }
+        Ok(count)
+    }
+
+    fn finish(mut self) -> Bytes {
+        let start = self.bytes.len().saturating_sub(OUTPUT);
+        self.bytes.drain(..start);
+        Bytes::from(self.bytes)
+    }
+}

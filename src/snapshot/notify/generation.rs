@@ -1,0 +1,47 @@
+//! The file that says which life this is.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+/// Tells of a pause that is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resumed {
+    /// The life that begins.
+    pub generation: u64,
+    /// Wall time of this pause, as far as it is known.
+    pub paused: Duration,
+    /// Wall time of all pauses.
+    pub paused_total: Duration,
+    /// The guest is one of several copies.
+    pub clone: bool,
+    /// How far the wall clock was stepped, in nanoseconds.
+    pub clock_step_ns: i64,
+    /// The wall clock after that, in nanoseconds since the epoch; 0 when there was no pause yet.
+    pub resumed_at_unix_ns: i64,
+}
+
+/// Replaces the file at `path` by way of a new one beside it.
+pub(super) fn write(path: &Path, resumed: &Resumed) -> io::Result<()> {
+    let new = path.with_extension("new");
+    // One left by an agent that died here may have other rights.
+    let _ = fs::remove_file(&new);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&new)?;
+    // Whatever our umask says: everybody may read it.
+    file.set_permissions(Permissions::from_mode(0o644))?;
+    file.write_all(text(resumed).as_bytes())?;
+    fs::rename(&new, path)
+}
+
+fn text(resumed: &Resumed) -> String {
+    let Resumed { generation, paused, paused_total, clone, clock_step_ns, resumed_at_unix_ns } = resumed;
+    format!(
+        "generation={generation}\npaused_ms={}\npaused_total_ms={}\nclone={}\nclock_step_ns={clock_step_ns}\n\
+         resumed_at_unix_ns={resumed_at_unix_ns}\n",
+        paused.as_millis(),
+        paused_total.as_millis(),
+        u8::from(*clone),
+    )
+}
