@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use tokio::sync::watch;
 use tonic::service::Routes;
 use tower::Layer;
 
-use crate::base::Tasks;
+use crate::base::{Admission, Life, Lives, Tasks};
 use crate::config::Config;
 use crate::fs::Files;
 use crate::host::{Environment, marker};
@@ -15,7 +16,7 @@ use crate::identity::{Accounts, Defaults, Gate};
 use crate::process::Table;
 use crate::proto::filesystem::filesystem_server::FilesystemServer;
 use crate::proto::process::process_server::ProcessServer;
-use crate::server::{BindError, Listener, bind, serve, stack::stack};
+use crate::server::{BindError, Connections, Listener, bind, serve, stack::stack};
 use crate::workload::Workload;
 use crate::{http, proto, rpc, wire};
 
@@ -38,6 +39,7 @@ pub struct App {
     server: crate::server::Settings,
     table: Table,
     tasks: Tasks,
+    connections: Connections,
 }
 
 impl App {
@@ -56,7 +58,9 @@ impl App {
         let gate = Arc::new(Gate::new(config.token));
         let environment = Arc::new(Environment::new(marker::leave(config.in_sandbox)));
         let workload = Arc::new(Workload::prepare(&config.workload));
-        let table = Table::new(config.process, workload, tasks.clone());
+        let lives = Lives::new(watch::Sender::new(Life::default()).subscribe());
+        let admission = Admission::new(lives.clone(), Arc::new(|| None));
+        let table = Table::new(config.process, workload, tasks.clone(), lives.clone());
         let files = Files::new(config.access, Arc::clone(&accounts));
 
         let process = rpc::process::Process::new(
@@ -64,8 +68,10 @@ impl App {
             Arc::clone(&accounts),
             Arc::clone(&defaults),
             Arc::clone(&environment),
+            admission.clone(),
         );
-        let filesystem = rpc::filesystem::Filesystem::new(files.clone(), Arc::clone(&accounts), Arc::clone(&defaults));
+        let (owners, user) = (Arc::clone(&accounts), Arc::clone(&defaults));
+        let filesystem = rpc::filesystem::Filesystem::new(files.clone(), owners, user, lives.clone());
         let plain = http::facts::router(Arc::clone(&environment))
             .merge(http::lifecycle::router(http::lifecycle::Shared {
                 gate: Arc::clone(&gate),
@@ -78,8 +84,8 @@ impl App {
                 defaults,
                 gate: Arc::clone(&gate),
             }));
-        let router = stack(plain, services(process, filesystem).await, &SERVICES, gate, accounts);
-        Ok(Self { listeners, router, server: config.server, table, tasks })
+        let router = stack(plain, services(process, filesystem).await, &SERVICES, gate, accounts, admission);
+        Ok(Self { listeners, router, server: config.server, table, tasks, connections: Connections::new(lives) })
     }
 
     /// Tells the TCP addresses that are open, in the order of the configuration.
@@ -91,7 +97,7 @@ impl App {
     /// Serves until `shutdown`, then kills what runs and ends every task; says how many did not end in time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> usize {
         for listener in self.listeners {
-            serve(listener, self.router.clone(), self.server, &self.tasks);
+            serve(listener, self.router.clone(), self.server, &self.tasks, &self.connections);
         }
         shutdown.await;
         self.table.shut_down();

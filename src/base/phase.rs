@@ -19,6 +19,14 @@ pub enum Phase {
     Thawing,
 }
 
+impl Phase {
+    /// Says whether programs stand still, and so whether their time does.
+    #[must_use]
+    pub fn is_still(self) -> bool {
+        matches!(self, Self::Frozen | Self::Thawing)
+    }
+}
+
 /// Says what happens to the guest as a whole; one publisher (the snapshot room), many followers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Life {
@@ -26,6 +34,8 @@ pub struct Life {
     pub phase: Phase,
     /// Counts the lives of this guest: each resume begins a new one. Clones of one snapshot have equal numbers.
     pub generation: u64,
+    /// How far the last thaw set the wall clock forward: the length of the pause, as the guest saw it.
+    pub step: Duration,
 }
 
 /// Follows the life of the guest; clones follow the same one.
@@ -65,11 +75,11 @@ impl Lives {
     /// loses what was slept.
     pub async fn sleep(&mut self, mut duration: Duration) {
         loop {
-            self.until(|life| life.phase != Phase::Frozen).await;
+            self.until(|life| !life.phase.is_still()).await;
             let began = Instant::now();
             tokio::select! {
                 () = tokio::time::sleep(duration) => return,
-                _ = self.until(|life| life.phase == Phase::Frozen) => {
+                _ = self.until(|life| life.phase.is_still()) => {
                     duration = duration.saturating_sub(began.elapsed());
                 }
             }
@@ -91,9 +101,11 @@ mod tests {
             began.elapsed()
         });
         tokio::time::sleep(Duration::from_secs(4)).await;
-        life.send_replace(Life { phase: Phase::Frozen, generation: 0 });
-        tokio::time::sleep(Duration::from_secs(1000)).await;
-        life.send_replace(Life { phase: Phase::Running, generation: 1 });
+        life.send_replace(Life { phase: Phase::Frozen, ..Life::default() });
+        tokio::time::sleep(Duration::from_secs(900)).await;
+        life.send_replace(Life { phase: Phase::Thawing, ..Life::default() });
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        life.send_replace(Life { phase: Phase::Running, generation: 1, ..Life::default() });
         assert_eq!(sleep.await.unwrap().as_secs(), 1010);
     }
 
