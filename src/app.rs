@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 use tower::Layer;
 
-use crate::base::{Life, Tasks};
+use crate::base::{Admission, Life, Lives, Tasks};
 use crate::config::Config;
 use crate::fs::Files;
 use crate::host::{Environment, marker};
@@ -17,7 +17,7 @@ use crate::process::Table;
 use crate::proto::filesystem::filesystem_server::FilesystemServer;
 use crate::proto::process::process_server::ProcessServer;
 use crate::proto::thawd::v1::lifecycle_server::LifecycleServer;
-use crate::server::{BindError, Listener, bind, serve, stack::stack};
+use crate::server::{BindError, Connections, Listener, bind, serve, stack::stack};
 use crate::snapshot::{self, Surroundings};
 use crate::workload::Workload;
 use crate::{http, proto, rpc, wire};
@@ -42,6 +42,7 @@ pub struct App {
     server: crate::server::Settings,
     table: Table,
     tasks: Tasks,
+    connections: Connections,
 }
 
 impl App {
@@ -60,16 +61,23 @@ impl App {
         let gate = Arc::new(Gate::new(config.token));
         let environment = Arc::new(Environment::new(marker::leave(config.in_sandbox)));
         let workload = Arc::new(Workload::prepare(&config.workload));
-        let table = Table::new(config.process, Arc::clone(&workload), tasks.clone());
-        let ports = listeners.iter().filter_map(Listener::local_tcp).map(|address| address.port()).collect();
+        let life = watch::Sender::new(Life::default());
+        let lives = Lives::new(life.subscribe());
+        let connections = Connections::new(lives.clone());
+        let table = Table::new(config.process, Arc::clone(&workload), tasks.clone(), lives.clone());
+        let parted = connections.clone();
         let around = Surroundings {
             workload,
             gate: Arc::clone(&gate),
-            part: Box::new(|_| Box::pin(std::future::ready(0))),
-            ports,
-            life: watch::Sender::new(Life::default()),
+            part: Box::new(move |limit| {
+                let connections = parted.clone();
+                Box::pin(async move { connections.parted(limit).await })
+            }),
+            ports: listeners.iter().filter_map(Listener::local_tcp).map(|address| address.port()).collect(),
+            life,
         };
         let lifecycle = snapshot::start(config.snapshot, around, &tasks);
+        let admission = Admission::new(lives.clone(), lifecycle.gap());
         let files = Files::new(config.access, Arc::clone(&accounts));
 
         let process = rpc::process::Process::new(
@@ -77,8 +85,10 @@ impl App {
             Arc::clone(&accounts),
             Arc::clone(&defaults),
             Arc::clone(&environment),
+            admission.clone(),
         );
-        let filesystem = rpc::filesystem::Filesystem::new(files.clone(), Arc::clone(&accounts), Arc::clone(&defaults));
+        let (owners, user) = (Arc::clone(&accounts), Arc::clone(&defaults));
+        let filesystem = rpc::filesystem::Filesystem::new(files.clone(), owners, user, lives.clone());
         let plain = http::facts::router(Arc::clone(&environment))
             .merge(http::lifecycle::router(
                 http::lifecycle::Shared { gate: Arc::clone(&gate), defaults: Arc::clone(&defaults), environment },
@@ -90,8 +100,9 @@ impl App {
                 defaults,
                 gate: Arc::clone(&gate),
             }));
-        let router = stack(plain, services(process, filesystem, rpc::lifecycle::Lifecycle::new(lifecycle)).await, &SERVICES, gate, accounts);
-        Ok(Self { listeners, router, server: config.server, table, tasks })
+        let rpc = services(process, filesystem, rpc::lifecycle::Lifecycle::new(lifecycle)).await;
+        let router = stack(plain, rpc, &SERVICES, gate, accounts, admission);
+        Ok(Self { listeners, router, server: config.server, table, tasks, connections })
     }
 
     /// Tells the TCP addresses that are open, in the order of the configuration.
@@ -103,7 +114,7 @@ impl App {
     /// Serves until `shutdown`, then kills what runs and ends every task; says how many did not end in time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> usize {
         for listener in self.listeners {
-            serve(listener, self.router.clone(), self.server, &self.tasks);
+            serve(listener, self.router.clone(), self.server, &self.tasks, &self.connections);
         }
         shutdown.await;
         self.table.shut_down();
@@ -124,7 +135,8 @@ async fn services(
     for service in &SERVICES[..3] {
         reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
     }
-    let mut routes = Routes::new(process).add_service(filesystem).add_service(LifecycleServer::new(lifecycle)).add_service(health);
+    let mut routes =
+        Routes::new(process).add_service(filesystem).add_service(LifecycleServer::new(lifecycle)).add_service(health);
     let mut methods: wire::Methods = proto::METHODS.iter().cloned().collect();
     methods.extend(binary(tonic_health::pb::FILE_DESCRIPTOR_SET));
     if let Some((v1, v1alpha)) = reflection() {

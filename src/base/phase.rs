@@ -19,6 +19,14 @@ pub enum Phase {
     Thawing,
 }
 
+impl Phase {
+    /// Says whether programs stand still, and so whether their time does.
+    #[must_use]
+    pub fn is_still(self) -> bool {
+        matches!(self, Self::Frozen | Self::Thawing)
+    }
+}
+
 /// Says what happens to the guest as a whole; one publisher (the snapshot room), many followers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Life {
@@ -26,54 +34,79 @@ pub struct Life {
     pub phase: Phase,
     /// Counts the lives of this guest: each resume begins a new one. Clones of one snapshot have equal numbers.
     pub generation: u64,
+    /// New work is kept out. Not so where a host stopped the programs only: envd serves on then.
+    pub guarded: bool,
     /// Counts the times that clients had to be parted: their streams end, their connections close.
     pub partings: u64,
-    /// How far the latest thaw stepped the wall clock forward.
+    /// How far the last thaw set the wall clock forward: the length of the pause, as the guest saw it.
     pub step: Duration,
 }
 
 /// Follows the life of the guest; clones follow the same one.
 #[derive(Clone, Debug)]
-pub struct Lives(watch::Receiver<Life>);
+pub struct Lives {
+    receiver: watch::Receiver<Life>,
+    /// Partings that had been when this began.
+    partings: u64,
+}
 
 impl Lives {
     /// Follows a publisher.
     #[must_use]
     pub fn new(receiver: watch::Receiver<Life>) -> Self {
-        Self(receiver)
+        let partings = receiver.borrow().partings;
+        Self { receiver, partings }
+    }
+
+    /// Follows for something that begins now: it is parted from the next time on.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        Self::new(self.receiver.clone())
     }
 
     /// A life without freezes, for tests and for guests that are never paused.
     #[must_use]
     pub fn always() -> Self {
         // A receiver outlives its sender and keeps the last value.
-        Self(watch::Sender::new(Life::default()).subscribe())
+        Self::new(watch::Sender::new(Life::default()).subscribe())
     }
 
     /// Gives the present state.
     #[must_use]
     pub fn now(&self) -> Life {
-        *self.0.borrow()
+        *self.receiver.borrow()
     }
 
     /// Waits until `test` holds, at once if it does; for ever when the publisher has gone. Cancel-safe.
     pub async fn until(&mut self, test: impl FnMut(&Life) -> bool) -> Life {
-        let found = self.0.wait_for(test).await.map(|life| *life);
+        let found = self.receiver.wait_for(test).await.map(|life| *life);
         match found {
             Ok(life) => life,
             Err(_) => std::future::pending().await,
         }
     }
 
+    /// Says whether clients have been parted since this began.
+    #[must_use]
+    pub fn is_parted(&self) -> bool {
+        self.now().partings != self.partings
+    }
+
+    /// Waits until clients are parted. Cancel-safe.
+    pub async fn parted(&mut self) {
+        let partings = self.partings;
+        self.until(|life| life.partings != partings).await;
+    }
+
     /// Sleeps for `duration` of running time: what passes while programs are frozen does not count. Cancelling it
     /// loses what was slept.
     pub async fn sleep(&mut self, mut duration: Duration) {
         loop {
-            self.until(|life| life.phase != Phase::Frozen).await;
+            self.until(|life| !life.phase.is_still()).await;
             let began = Instant::now();
             tokio::select! {
                 () = tokio::time::sleep(duration) => return,
-                _ = self.until(|life| life.phase == Phase::Frozen) => {
+                _ = self.until(|life| life.phase.is_still()) => {
                     duration = duration.saturating_sub(began.elapsed());
                 }
             }
@@ -96,8 +129,10 @@ mod tests {
         });
         tokio::time::sleep(Duration::from_secs(4)).await;
         life.send_replace(Life { phase: Phase::Frozen, ..Life::default() });
-        tokio::time::sleep(Duration::from_secs(1000)).await;
-        life.send_replace(Life { generation: 1, ..Life::default() });
+        tokio::time::sleep(Duration::from_secs(900)).await;
+        life.send_replace(Life { phase: Phase::Thawing, ..Life::default() });
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        life.send_replace(Life { phase: Phase::Running, generation: 1, ..Life::default() });
         assert_eq!(sleep.await.unwrap().as_secs(), 1010);
     }
 

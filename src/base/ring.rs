@@ -52,6 +52,12 @@ impl<K: Copy> Ring<K> {
         self.chunks.front().map_or(self.end, |chunk| chunk.start)
     }
 
+    /// Tells how much memory the chunks take.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
     /// Tells where the ring would start after a push of `length` bytes: readers before it would lose bytes.
     #[must_use]
     pub fn start_after(&self, length: usize) -> u64 {

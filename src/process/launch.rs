@@ -12,7 +12,7 @@ use super::output::{self, Log};
 use super::spec::{SpawnSpec, Stdio};
 use super::task::Child;
 use super::{Handle, ProcessError};
-use crate::base::Tasks;
+use crate::base::{Lives, Tasks};
 use crate::sys::spawn::{Image, Spawned, spawn};
 use crate::workload::{Class, Leaf, Workload};
 
@@ -22,6 +22,7 @@ pub(super) fn launch(
     output: output::Settings,
     workload: &Arc<Workload>,
     tasks: &Tasks,
+    lives: &Lives,
 ) -> Result<Child, ProcessError> {
     let strings = spec.strings()?;
     let files = Files::open(&spec)?;
@@ -47,7 +48,7 @@ pub(super) fn launch(
         pid: spawned.pid,
         command: spec.command,
         tag: spec.tag,
-        log: Log::new(output),
+        log: Log::new(output, lives.clone()),
         input: Input::new(input, tasks.clone()),
         terminal,
         pidfd: Arc::new(spawned.pidfd),
@@ -62,6 +63,8 @@ pub(super) fn launch(
         cwd: spec.cwd,
         user: spec.user.name,
         timeout: spec.timeout,
+        // The host's own programs run on while all others stand still.
+        lives: if spec.system { Lives::always() } else { lives.clone() },
     })
 }
 

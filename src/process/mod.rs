@@ -19,6 +19,10 @@
 //! *A reader of output never stops the program beyond the policy in [`output::Settings`]*: without readers the ring
 //! forgets its oldest bytes; with readers the program waits for the slowest one, for a bounded time, after which
 //! that one is cut off and told where it stood.
+//!
+//! *A pause takes nothing away.* When the guest is about to be frozen each reader gets what is there and then
+//! [`Event::Parted`]; its place is held (`readers`) until it comes back or, once the guest runs and the program waits
+//! for it, its time is up. Time limits of programs count running time.
 
 mod error;
 mod exit;
@@ -28,6 +32,7 @@ mod input;
 mod launch;
 pub mod output;
 mod reader;
+mod readers;
 mod spec;
 mod table;
 mod task;

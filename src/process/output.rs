@@ -1,4 +1,7 @@
 //! What a program wrote: one ring, one cursor a reader.
+//!
+//! All waiting here is of running time: while the guest is not running, nobody is cut off, and the clock of a stall
+//! starts again when it runs.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +12,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Exit;
-use crate::base::{Chunk, Ring};
+use super::readers::Readers;
+use crate::base::{Chunk, Lives, Phase, Ring};
 
 /// Bounds what is kept and how long a program waits for whoever reads it.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +52,20 @@ pub enum Event {
     End(Exit),
     /// This reader was too slow and has been cut off at this offset. Nothing follows.
     Lagged(u64),
+    /// The guest is about to be paused. Nothing follows here; the place is kept for a reader that comes back.
+    Parted {
+        /// The first byte that was not told.
+        offset: u64,
+        /// The life of the guest that ends.
+        generation: u64,
+    },
 }
 
 /// Holds the output of one program.
 #[derive(Debug)]
 pub struct Log {
     settings: Settings,
+    lives: Lives,
     state: Mutex<State>,
     /// Told after each push, the end, and a cut.
     readable: Notify,
@@ -64,73 +76,90 @@ pub struct Log {
 #[derive(Debug)]
 struct State {
     ring: Ring<Channel>,
-    readers: Vec<Option<Reader>>,
+    readers: Readers,
+    /// Which parting of clients this was, and where readers part in it: the same offset for all who have got so far,
+    /// so that it does not matter which of them comes back first.
+    parting: (u64, u64),
     /// How it ended, and the offset behind the last byte from before.
     end: Option<(u64, Exit)>,
     /// What to keep once nobody reads.
     fade: Option<usize>,
 }
 
-#[derive(Debug)]
-struct Reader {
-    cursor: u64,
-    moved: Instant,
-    cut: bool,
+/// Says how long a push has to wait.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    Now,
+    Until(Instant),
+    /// For as long as programs stand still.
+    Still,
 }
 
-/// Reads a log from its own cursor; dropping it frees whoever waited for it.
+/// Reads a log from its own cursor; dropping it frees whoever waited for it, unless a pause is why it is dropped.
 #[derive(Debug)]
 pub struct Subscription {
     log: Arc<Log>,
+    lives: Lives,
     id: usize,
     start: u64,
+    /// It has parted: the place is not its own any more.
+    parted: bool,
 }
 
 impl Log {
-    /// Makes an empty log.
+    /// Makes an empty log of a program that lives in this guest.
     #[must_use]
-    pub fn new(settings: Settings) -> Arc<Self> {
-        let ring = Ring::new(settings.ring);
-        let state = Mutex::new(State { ring, readers: Vec::new(), end: None, fade: None });
-        Arc::new(Self { settings, state, readable: Notify::new(), space: Notify::new() })
+    pub fn new(settings: Settings, lives: Lives) -> Arc<Self> {
+        let (ring, readers) = (Ring::new(settings.ring), Readers::default());
+        let state = Mutex::new(State { ring, readers, parting: (0, 0), end: None, fade: None });
+        Arc::new(Self { settings, lives, state, readable: Notify::new(), space: Notify::new() })
     }
 
-    /// Starts reading at `offset`, or now. An offset that is no longer held is moved to the oldest byte, one that
-    /// does not exist yet to the newest; [`Subscription::start`] tells.
+    /// Starts reading at `offset`; without one, where the reader stood that a pause took away first and that has not
+    /// come back, or else now. An offset that is no longer held is moved to the oldest byte, one that does not exist
+    /// yet to the newest; [`Subscription::start`] tells.
     #[must_use]
     pub fn subscribe(self: &Arc<Self>, offset: Option<u64>) -> Subscription {
         let mut state = self.lock();
         let now = state.ring.end();
-        let start = offset.map_or(now, |offset| offset.clamp(state.ring.start(), now));
-        let reader = Some(Reader { cursor: start, moved: Instant::now(), cut: false });
-        let free = state.readers.iter().position(Option::is_none);
-        let id = free.unwrap_or(state.readers.len());
-        match free {
-            Some(index) => state.readers[index] = reader,
-            None => state.readers.push(reader),
-        }
+        let (id, start) = match offset {
+            Some(offset) => {
+                let start = offset.clamp(state.ring.start(), now);
+                state.readers.free_held(offset);
+                (state.readers.add(start), start)
+            }
+            None => state.readers.take_held().unwrap_or_else(|| (state.readers.add(now), now)),
+        };
         drop(state);
-        Subscription { log: Arc::clone(self), id, start }
+        self.space.notify_waiters();
+        Subscription { log: Arc::clone(self), lives: self.lives.fresh(), id, start, parted: false }
     }
 
     /// Appends bytes; waits while that would make a reader lose some, within the policy. Cancel-safe: nothing is
     /// appended by a push that did not return.
     pub async fn push(&self, channel: Channel, bytes: Bytes) {
         let mut blocked = None;
+        let mut lives = self.lives.clone();
         loop {
             let mut space = pin!(self.space.notified());
             space.as_mut().enable();
-            let deadline = {
+            let running = lives.now().phase == Phase::Running;
+            let turn = {
                 let mut state = self.lock();
-                let Some(deadline) = state.wait_for(bytes.len(), &self.settings, &mut blocked) else {
+                let turn = state.turn(bytes.len(), &self.settings, running, &mut blocked);
+                if matches!(turn, Turn::Now) {
                     state.ring.push(channel, bytes);
                     drop(state);
                     self.readable.notify_waiters();
                     return;
-                };
-                deadline
+                }
+                turn
             };
-            let _ = tokio::time::timeout_at(deadline, space).await;
+            tokio::select! {
+                () = space => {}
+                () = turn.over() => {}
+                _ = lives.until(|life| (life.phase == Phase::Running) != running) => {}
+            }
         }
     }
 
@@ -139,7 +168,7 @@ impl Log {
     pub fn push_last(&self, channel: Channel, bytes: Bytes) {
         let mut state = self.lock();
         let floor = state.ring.start_after(bytes.len());
-        if state.readers.iter().flatten().any(|reader| !reader.cut && reader.cursor < floor) {
+        if state.readers.needs(floor) {
             state.ring.append(channel, bytes);
         } else {
             state.ring.push(channel, bytes);
@@ -151,7 +180,10 @@ impl Log {
     /// Says that the program ended; what was pushed so far is what it wrote before.
     pub fn finish(&self, exit: Exit) {
         let mut state = self.lock();
-        state.end = Some((state.ring.end(), exit));
+        let end = state.ring.end();
+        state.end = Some((end, exit));
+        // Whoever comes back to those gets the end, wherever it starts.
+        state.readers.free_all_held(end);
         drop(state);
         self.readable.notify_waiters();
     }
@@ -163,41 +195,66 @@ impl Log {
         state.fade_unread();
     }
 
+    /// Says whether somebody reads, or may come back to.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.lock().readers.has_any()
+    }
+
+    /// Tells how much memory is kept for readers that may come back.
+    pub(super) fn owed(&self) -> usize {
+        let state = self.lock();
+        if state.readers.has_held() { state.ring.held() } else { 0 }
+    }
+
+    /// Gives up on readers that may come back.
+    pub(super) fn give_up(&self) {
+        let mut state = self.lock();
+        state.readers.free_all_held(0);
+        state.fade_unread();
+        drop(state);
+        self.space.notify_waiters();
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    async fn over(self) {
+        match self {
+            Self::Now => {}
+            Self::Until(time) => tokio::time::sleep_until(time).await,
+            Self::Still => std::future::pending().await,
+        }
     }
 }
 
 impl State {
     fn fade_unread(&mut self) {
         if let Some(limit) = self.fade
-            && self.readers.iter().flatten().all(|reader| reader.cut)
+            && !self.readers.has_any()
         {
             self.ring.set_limit(limit);
         }
     }
 
-    /// Says until when a push of `length` bytes has to wait; cuts off the readers whose time is up.
-    fn wait_for(&mut self, length: usize, settings: &Settings, blocked: &mut Option<Instant>) -> Option<Instant> {
+    /// Says how long a push of `length` bytes has to wait; cuts off the readers whose time is up. `blocked` keeps
+    /// since when it waits.
+    fn turn(&mut self, length: usize, settings: &Settings, running: bool, blocked: &mut Option<Instant>) -> Turn {
         let floor = self.ring.start_after(length);
-        let live = self.readers.iter().flatten().filter(|reader| !reader.cut);
-        let (slow, rest): (Vec<_>, Vec<_>) = live.partition(|reader| reader.cursor < floor);
-        if slow.is_empty() {
-            return None;
+        if !self.readers.needs(floor) {
+            return Turn::Now;
         }
-        let limit = if rest.is_empty() { settings.stall_alone } else { settings.stall_shared };
-        let now = Instant::now();
-        let since = *blocked.get_or_insert(now);
-        let mut wait: Option<Instant> = None;
-        for reader in self.readers.iter_mut().flatten().filter(|reader| !reader.cut && reader.cursor < floor) {
-            let due = reader.moved.max(since) + limit;
-            if due <= now {
-                reader.cut = true;
-            } else {
-                wait = Some(wait.map_or(due, |wait| wait.min(due)));
-            }
+        if !running {
+            *blocked = None;
+            return Turn::Still;
         }
-        wait
+        let since = *blocked.get_or_insert_with(Instant::now);
+        let limit = if self.readers.someone_waits(floor) { settings.stall_shared } else { settings.stall_alone };
+        let next = self.readers.cut_late(floor, |reader| reader.moved.max(since) + limit);
+        self.fade_unread();
+        next.map_or(Turn::Now, Turn::Until)
     }
 }
 
@@ -210,32 +267,49 @@ impl Subscription {
 
     /// Waits for what comes next. Cancel-safe: an event that was not returned comes again.
     pub async fn next(&mut self) -> Event {
+        let log = Arc::clone(&self.log);
         loop {
-            let mut readable = pin!(self.log.readable.notified());
+            let mut readable = pin!(log.readable.notified());
             readable.as_mut().enable();
             if let Some(event) = self.take() {
                 return event;
             }
-            readable.await;
+            // One that has parted ends in `take`, so there is nothing to wait for but the first parting.
+            tokio::select! {
+                () = readable => {}
+                () = self.lives.parted() => {}
+            }
         }
     }
 
-    fn take(&self) -> Option<Event> {
+    fn take(&mut self) -> Option<Event> {
+        let life = self.lives.now();
         let mut guard = self.log.lock();
-        let State { ring, readers, end, .. } = &mut *guard;
-        let reader = readers.get_mut(self.id)?.as_mut()?;
+        let State { ring, readers, parting, end, .. } = &mut *guard;
+        if parting.0 != life.partings {
+            *parting = (life.partings, ring.end());
+        }
+        let reader = readers.get(self.id)?;
+        let cursor = reader.cursor;
         if reader.cut {
-            return Some(Event::Lagged(reader.cursor));
+            return Some(Event::Lagged(cursor));
         }
         if let Some((last, exit)) = end
-            && reader.cursor >= *last
+            && cursor >= *last
         {
             return Some(Event::End(*exit));
         }
-        let chunk = ring.read(reader.cursor)?;
-        if chunk.start > reader.cursor {
+        if self.lives.is_parted() && cursor >= parting.1 {
+            if !self.parted {
+                readers.hold(self.id);
+                self.parted = true;
+            }
+            return Some(Event::Parted { offset: cursor, generation: life.generation });
+        }
+        let chunk = ring.read(cursor)?;
+        if chunk.start > cursor {
             reader.cut = true;
-            return Some(Event::Lagged(reader.cursor));
+            return Some(Event::Lagged(cursor));
         }
         reader.cursor += chunk.bytes.len() as u64;
         reader.moved = Instant::now();
@@ -247,9 +321,15 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        if self.parted {
+            return;
+        }
+        let taken_away = self.lives.is_parted();
         let mut state = self.log.lock();
-        if let Some(reader) = state.readers.get_mut(self.id) {
-            *reader = None;
+        let last = state.end.map_or(u64::MAX, |(last, _)| last);
+        match state.readers.get(self.id) {
+            Some(reader) if taken_away && !reader.cut && reader.cursor < last => state.readers.hold(self.id),
+            _ => state.readers.remove(self.id),
         }
         state.fade_unread();
         drop(state);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
@@ -12,7 +12,7 @@ use super::launch::launch;
 use super::output::{self, Log};
 use super::spec::SpawnSpec;
 use super::{Exit, Handle, ProcessError, Selector, Subscription};
-use crate::base::Tasks;
+use crate::base::{Lives, Tasks};
 use crate::workload::Workload;
 
 /// Ended programs that late readers can still ask for; the oldest goes first.
@@ -21,6 +21,9 @@ const EXITS_KEPT: usize = 1024;
 const OUTPUT_KEPT: usize = 64 << 10;
 /// Ended programs that keep their output: 1 MiB in all.
 const OUTPUTS_KEPT: usize = 16;
+
+/// Bytes that ended programs may keep for readers that a pause took away; of more, the oldest are given up.
+const OWED_KEPT: usize = 16 << 20;
 
 /// Longest tag by which an ended program is found, in bytes: clients send short ones, and 1,024 long ones add up.
 const TAG_KEPT: usize = 1024;
@@ -43,6 +46,7 @@ struct Inner {
     settings: Settings,
     workload: Arc<Workload>,
     tasks: Tasks,
+    lives: Lives,
     map: Mutex<Map>,
     /// Programs whose task has not ended: they run, or descendants are left in their cgroup.
     owned: AtomicUsize,
@@ -56,6 +60,8 @@ struct Map {
     /// Ids by tag, the latest last.
     tags: HashMap<String, Vec<u32>>,
     ended: VecDeque<Ended>,
+    /// Those of the ended that somebody read when they ended, the latest last.
+    read: Vec<Weak<Log>>,
     closed: bool,
 }
 
@@ -86,14 +92,15 @@ pub struct Attached {
 }
 
 impl Table {
-    /// Makes an empty table.
+    /// Makes an empty table of programs that stand still when `lives` says so.
     #[must_use]
-    pub fn new(settings: Settings, workload: Arc<Workload>, tasks: Tasks) -> Self {
+    pub fn new(settings: Settings, workload: Arc<Workload>, tasks: Tasks, lives: Lives) -> Self {
         Self {
             inner: Arc::new(Inner {
                 settings,
                 workload,
                 tasks,
+                lives,
                 map: Mutex::default(),
                 owned: AtomicUsize::new(0),
                 released: Notify::new(),
@@ -112,8 +119,8 @@ impl Table {
         if self.lock().closed {
             return Err(ProcessError::ShuttingDown);
         }
-        let Inner { settings, workload, tasks, .. } = &*self.inner;
-        let child = launch(spec, settings.output, workload, tasks)?;
+        let Inner { settings, workload, tasks, lives, .. } = &*self.inner;
+        let child = launch(spec, settings.output, workload, tasks, lives)?;
         let owned = Owned::new(self);
         let table = self.clone();
         self.inner.tasks.spawn(async move {
@@ -227,10 +234,28 @@ impl Table {
         if let Some(older) = map.ended.len().checked_sub(OUTPUTS_KEPT + 1) {
             map.ended[older].log.fade(0);
         }
+        map.owe(&handle.log);
     }
 
     fn lock(&self) -> MutexGuard<'_, Map> {
         self.inner.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Map {
+    /// Bounds what ended programs keep for readers that may come back; `log` has just ended.
+    fn owe(&mut self, log: &Arc<Log>) {
+        self.read.retain(|log| log.upgrade().is_some_and(|log| log.is_wanted()));
+        if log.is_wanted() {
+            self.read.push(Arc::downgrade(log));
+        }
+        let mut left = OWED_KEPT;
+        for log in self.read.iter().rev().filter_map(Weak::upgrade) {
+            match left.checked_sub(log.owed()) {
+                Some(rest) => left = rest,
+                None => log.give_up(),
+            }
+        }
     }
 }
 

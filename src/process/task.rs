@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,7 +12,6 @@ use bytes::Bytes;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
 
 use super::ProcessError;
 use super::exit::Exit;
@@ -19,6 +19,7 @@ use super::handle::Handle;
 use super::output::Channel;
 use super::reader::{Ending, Reader};
 use super::table::{Started, Table};
+use crate::base::Lives;
 use crate::sys::poll;
 use crate::sys::spawn::{FAILURE_BYTES, Stage, decode_failure};
 use crate::sys::wait::{self, Ended};
@@ -33,14 +34,20 @@ pub(super) struct Child {
     pub(super) output: Vec<(Channel, OwnedFd)>,
     pub(super) cwd: PathBuf,
     pub(super) user: String,
+    /// Running time after which it is killed.
     pub(super) timeout: Option<Duration>,
+    /// Says when its time stands still.
+    pub(super) lives: Lives,
 }
+
+/// Comes when a program's time is up, or never.
+type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Child {
     /// Follows the child to its end. `told` learns whether it started; that nobody listens changes nothing.
     pub(super) async fn run(self, table: Table, told: oneshot::Sender<Result<Started, ProcessError>>) {
         let handle = Arc::clone(&self.handle);
-        let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
+        let deadline = deadline(self.lives.clone(), self.timeout);
         match self.start(&table, deadline).await {
             Err(error) => {
                 // The child has ended or is about to: it reported a failure, or cannot be watched and is killed.
@@ -61,11 +68,11 @@ impl Child {
         }
     }
 
-    async fn start(self, table: &Table, deadline: Option<Instant>) -> Result<Running, ProcessError> {
+    async fn start(self, table: &Table, mut deadline: Deadline) -> Result<Running, ProcessError> {
         let watching = |source| ProcessError::Machine { verb: "watch the process", source };
         let pidfd = poll::register(Arc::clone(&self.handle.pidfd), Interest::READABLE).map_err(watching)?;
         // A dead mount can hold an exec for ever, and a frozen cgroup for a while.
-        let failure = by(deadline, outcome(self.failure)).await.unwrap_or_else(|| Err(ErrorKind::TimedOut.into()));
+        let failure = by(&mut deadline, outcome(self.failure)).await.unwrap_or_else(|| Err(ErrorKind::TimedOut.into()));
         let failure = failure.map_err(watching)?;
         if let Some((stage, errno)) = failure {
             let source = io::Error::from_raw_os_error(errno);
@@ -90,12 +97,12 @@ struct Running {
     pidfd: AsyncFd<Arc<OwnedFd>>,
     ending: watch::Sender<Ending>,
     settled: Vec<oneshot::Receiver<()>>,
-    deadline: Option<Instant>,
+    deadline: Deadline,
 }
 
 impl Running {
-    async fn follow(self, handle: Arc<Handle>, table: Table) {
-        if by(self.deadline, self.pidfd.readable()).await.is_none()
+    async fn follow(mut self, handle: Arc<Handle>, table: Table) {
+        if by(&mut self.deadline, self.pidfd.readable()).await.is_none()
             && let Err(error) = handle.kill()
         {
             tracing::warn!(pid = handle.pid, %error, "cannot kill at the deadline");
@@ -116,11 +123,20 @@ impl Running {
     }
 }
 
-/// Waits until `deadline` at most; `None` when it has passed.
-async fn by<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
-    match deadline {
-        Some(deadline) => tokio::time::timeout_at(deadline, work).await.ok(),
-        None => Some(work.await),
+/// Counts running time only: nobody may lose a command to a pause.
+fn deadline(mut lives: Lives, timeout: Option<Duration>) -> Deadline {
+    match timeout {
+        Some(timeout) => Box::pin(async move { lives.sleep(timeout).await }),
+        None => Box::pin(std::future::pending()),
+    }
+}
+
+/// Waits until `deadline` at most; `None` when it came first.
+async fn by<T>(deadline: &mut Deadline, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = deadline => None,
     }
 }
 

@@ -11,6 +11,7 @@ pub mod status;
 
 use tonic::{Request, Status};
 
+use crate::base::Lives;
 use crate::identity::{Accounts, Caller, Defaults, User};
 
 /// Finds the account that a request acts as: the one it named, else the default.
@@ -24,4 +25,10 @@ pub fn caller<T>(request: &Request<T>, accounts: &Accounts, defaults: &Defaults)
         .unwrap_or(&Caller::Default)
         .resolve(accounts, defaults)
         .map_err(|error| Box::new(status::from_failure(&error)))
+}
+
+/// Waits until clients are parted for a pause, and gives what a stream ends with then. Cancel-safe.
+pub async fn parting(lives: &mut Lives) -> Status {
+    lives.parted().await;
+    Status::unavailable("the sandbox is being paused; try again")
 }

@@ -17,9 +17,12 @@ use hyper_util::server::conn::auto::Builder;
 use nix::libc;
 use tower::{Service, ServiceExt};
 
+use super::admission::is_control;
 use super::bind::{Listener, Stream};
+use super::connections::{Answering, Connections, Entered};
 use super::head::{Busy, TimedHead};
-use crate::base::Tasks;
+use super::part::{self, Ended, Lent};
+use crate::base::{Lives, Tasks};
 
 /// Bounds of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -49,17 +52,21 @@ const STREAMS: u32 = 4096;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves a listener until the tasks are drained; `app` answers every request.
-pub fn serve<A>(listener: Listener, app: A, settings: Settings, tasks: &Tasks)
+pub fn serve<A>(listener: Listener, app: A, settings: Settings, tasks: &Tasks, connections: &Connections)
 where
     A: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     A::Future: Send,
 {
     let server = server(settings, tasks);
-    let spawner = tasks.clone();
+    let (spawner, connections) = (tasks.clone(), connections.clone());
     tasks.spawn(async move {
         loop {
             match listener.accept().await {
-                Ok(stream) => spawner.spawn(connection(stream, app.clone(), server.clone(), settings)),
+                Ok(stream) => {
+                    let entered = connections.enter();
+                    let lives = connections.lives().fresh();
+                    spawner.spawn(connection(stream, app.clone(), server.clone(), settings, entered, lives));
+                }
                 Err(error) if is_shortage(&error) => {
                     tracing::warn!(%error, "cannot accept connections for now");
                     tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -89,44 +96,76 @@ fn server(settings: Settings, tasks: &Tasks) -> Builder<Spawner> {
     server
 }
 
-async fn connection<A>(stream: Stream, app: A, server: Builder<Spawner>, settings: Settings)
-where
+async fn connection<A>(
+    stream: Stream,
+    app: A,
+    server: Builder<Spawner>,
+    settings: Settings,
+    entered: Entered,
+    lives: Lives,
+) where
     A: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     A::Future: Send,
 {
+    let (stream, back) = Lent::new(stream);
     let busy = Busy::default();
     let stream = TokioIo::new(TimedHead::new(stream, busy.clone(), settings.head, settings.idle));
+    let visit = entered.visit();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let guard = Answering::new(&busy);
+        let guard = Guard::new(&busy, visit.answering(is_control(request.uri().path())));
         let answer = app.clone().oneshot(request.map(Body::new));
-        async move { answer.await.map(|response| response.map(|body| Guarded { body, _guard: guard })) }
+        async move {
+            tokio::select! {
+                biased;
+                Ok(response) = answer => Ok(response.map(|body| Guarded::new(body, guard))),
+                () = guard.answering.cut() => Err(Cut),
+            }
+        }
     });
-    if let Err(error) = server.serve_connection(stream, service).await {
-        // Clients leave in the middle all the time.
-        tracing::trace!(error, "connection ended");
+    let ended = part::drive(server.serve_connection(stream, service), visit, lives).await;
+    if ended == Ended::Parted
+        && let Ok(stream) = back.await
+    {
+        part::arrived(stream).await;
     }
 }
+
+/// Says that an answer was given up for a pause.
+#[derive(Debug, thiserror::Error)]
+#[error("cut off by a pause")]
+struct Cut;
 
 /// Marks the connection as answering until the answer's body is gone.
-struct Answering(Busy);
+struct Guard {
+    busy: Busy,
+    answering: Answering,
+}
 
-impl Answering {
-    fn new(busy: &Busy) -> Self {
+impl Guard {
+    fn new(busy: &Busy, answering: Answering) -> Self {
         busy.begin();
-        Self(busy.clone())
+        Self { busy: busy.clone(), answering }
     }
 }
 
-impl Drop for Answering {
+impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.end();
+        self.busy.end();
     }
 }
 
 /// Carries an answer's body and the mark that it is being sent.
 struct Guarded {
     body: Body,
-    _guard: Answering,
+    guard: Guard,
+    /// Made when the body first has to wait: most never do.
+    cut: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Guarded {
+    fn new(body: Body, guard: Guard) -> Self {
+        Self { body, guard, cut: None }
+    }
 }
 
 impl http_body::Body for Guarded {
@@ -134,7 +173,15 @@ impl http_body::Body for Guarded {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let this = &mut *self;
+        if this.guard.answering.is_cut() {
+            return Poll::Ready(Some(Err(axum::Error::new(Cut))));
+        }
+        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            return Poll::Ready(frame);
+        }
+        let cut = this.cut.get_or_insert_with(|| Box::pin(this.guard.answering.cut()));
+        cut.as_mut().poll(cx).map(|()| Some(Err(axum::Error::new(Cut))))
     }
 
     fn is_end_stream(&self) -> bool {

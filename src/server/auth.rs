@@ -11,7 +11,7 @@ use crate::http::status::Refusal;
 use crate::identity::{Accounts, Caller, Gate};
 
 /// Carries the access token.
-const TOKEN: &str = "x-access-token";
+pub(super) const TOKEN: &str = "x-access-token";
 /// What published clients recognise.
 const NO_TOKEN: &str = "unauthorized access, please provide a valid access token or method signing if supported";
 

@@ -1,6 +1,7 @@
 //! Opening listeners.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::pin::Pin;
@@ -37,9 +38,9 @@ pub enum Listener {
 pub type Stream = Pin<Box<dyn Connection>>;
 
 /// Sums up what serving needs of a connection.
-pub trait Connection: AsyncRead + AsyncWrite + Send {}
+pub trait Connection: AsyncRead + AsyncWrite + AsFd + Send {}
 
-impl<T: AsyncRead + AsyncWrite + Send> Connection for T {}
+impl<T: AsyncRead + AsyncWrite + AsFd + Send> Connection for T {}
 
 /// Opens a listener. Needs a running runtime.
 ///

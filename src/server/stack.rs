@@ -10,7 +10,9 @@ use http::{Request, StatusCode, header};
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::admission::{self, Door};
 use super::{auth, cors};
+use crate::base::Admission;
 use crate::http::status::Refusal;
 use crate::identity::{Accounts, Gate};
 
@@ -18,14 +20,24 @@ use crate::identity::{Accounts, Gate};
 ///
 /// 1. cors: a browser's preflight carries no credentials, and error answers must be readable too
 /// 2. catch a panic: one broken request answers 500 and the daemon goes on
-/// 3. token: before anything that costs
-/// 4. user: only for those who may ask
-pub fn stack(http: Router, rpc: Router, services: &[&str], gate: Arc<Gate>, accounts: Arc<Accounts>) -> Router {
+/// 3. admission: who may come in while the guest is not running; a thaw may bring another token, so before it
+/// 4. token: before anything that costs
+/// 5. user: only for those who may ask
+pub fn stack(
+    http: Router,
+    rpc: Router,
+    services: &[&str],
+    gate: Arc<Gate>,
+    accounts: Arc<Accounts>,
+    admission: Admission,
+) -> Router {
     let services: Arc<[String]> = services.iter().map(|name| format!("/{name}/")).collect();
+    let door = Arc::new(Door { admission, gate: Arc::clone(&gate), services: Arc::clone(&services) });
     let faces = http.fallback(move |request: Request<Body>| route(request, rpc.clone(), Arc::clone(&services)));
     faces
         .layer(from_fn_with_state(accounts, auth::user))
         .layer(from_fn_with_state(gate, auth::token))
+        .layer(from_fn_with_state(door, admission::admit))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(from_fn(cors::cors))
 }

@@ -117,8 +117,9 @@ pub fn start(settings: Settings, around: Surroundings, tasks: &Tasks) -> Lifecyc
         lease: None,
         noticed: None,
     };
+    let clocks = Arc::clone(&driver.clocks);
     tasks.spawn(driver.run(received, cancelled));
-    Lifecycle { commands, cancels, shown, life }
+    Lifecycle { commands, cancels, shown, life, clocks }
 }
 
 /// Lets go what an agent that died left frozen.
@@ -145,11 +146,7 @@ fn capabilities(signs: &Signs, workload: &Workload) -> Vec<(&'static str, bool)>
 }
 
 impl Driver {
-    async fn run(
-        mut self,
-        mut commands: mpsc::Receiver<Command>,
-        mut cancels: mpsc::Receiver<oneshot::Sender<bool>>,
-    ) {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut cancels: mpsc::Receiver<oneshot::Sender<bool>>) {
         loop {
             let due = self.due();
             tokio::select! {
@@ -265,6 +262,7 @@ impl Driver {
         self.around.life.send_modify(|life| {
             life.phase = self.machine.phase();
             life.generation = self.machine.generation();
+            life.guarded = self.machine.is_guarded();
             change(life);
         });
     }

@@ -9,8 +9,10 @@ use super::disk;
 use super::memory::{self, Memory};
 use super::options::{Freeze, Thaw};
 use super::report::Report;
+use super::resume::Clocks;
 use super::resume::clock::Stamp;
 use super::{Ended, SnapshotError};
+use crate::base::admission::Gap;
 use crate::base::{Life, Lives};
 use crate::workload::{Audit, Counts, Mode};
 
@@ -29,6 +31,7 @@ pub struct Lifecycle {
     pub(super) cancels: mpsc::Sender<oneshot::Sender<bool>>,
     pub(super) shown: Arc<Shown>,
     pub(super) life: watch::Receiver<Life>,
+    pub(super) clocks: Arc<Clocks>,
 }
 
 /// What the driver does, one at a time. A reply that nobody waits for any more cancels only what says so.
@@ -178,6 +181,13 @@ impl Lifecycle {
     #[must_use]
     pub fn facts(&self) -> Facts {
         self.shown.lock().clone()
+    }
+
+    /// Tells how far the wall clock is behind the true time whenever it is asked; `None` where nobody knows.
+    #[must_use]
+    pub fn gap(&self) -> Gap {
+        let clocks = Arc::clone(&self.clocks);
+        Arc::new(move || clocks.gap().map(|behind| Duration::from_nanos(u64::try_from(behind).unwrap_or_default())))
     }
 
     /// Predicts what a freeze costs, and changes nothing. Reads `/proc`, some milliseconds.

@@ -58,6 +58,15 @@ impl Machine {
         self.phase
     }
 
+    /// Says whether new work is kept out: always but while a host holds the workload only.
+    pub(super) fn is_guarded(&self) -> bool {
+        match self.phase {
+            Phase::Running => false,
+            Phase::Freezing => true,
+            Phase::Frozen | Phase::Thawing => self.hold != Some(Hold::Workload),
+        }
+    }
+
     /// Tells who froze.
     pub(super) fn hold(&self) -> Option<Hold> {
         self.hold

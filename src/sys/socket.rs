@@ -1,9 +1,10 @@
 //! Finding out whether somebody is at the other end.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt};
 
 /// Seconds of silence before the first probe.
@@ -31,4 +32,15 @@ pub fn is_served(path: &Path) -> bool {
     let tried = socket(AddressFamily::Unix, SockType::Stream, flags, None)
         .and_then(|socket| connect(socket.as_raw_fd(), &UnixAddr::new(path)?));
     tried != Err(Errno::ECONNREFUSED)
+}
+
+/// Counts the written bytes that the other end has not acknowledged, a pending end included (SIOCOUTQ, tcp(7)); 0
+/// where the socket cannot tell.
+#[must_use]
+pub fn unacknowledged(socket: BorrowedFd<'_>) -> usize {
+    let mut count: libc::c_int = 0;
+    #[expect(unsafe_code, reason = "SIOCOUTQ has no safe wrapper")]
+    // SAFETY: SIOCOUTQ, which is TIOCOUTQ, stores one int, and `count` outlives the call.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+    if result < 0 { 0 } else { usize::try_from(count).unwrap_or(0) }
 }

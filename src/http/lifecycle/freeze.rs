@@ -146,9 +146,7 @@ fn done(result: Result<(), SnapshotError>) -> Response {
     match result {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         // Hosts know two answers here.
-        Err(error) => {
-            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, crate::base::sentence(&error)).into_response()
-        }
+        Err(error) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, crate::base::sentence(&error)).into_response(),
     }
 }
 

@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::Client;
 use super::watch;
+use crate::base::Lives;
 use crate::fs::watch::{Spec, Watches};
 use crate::fs::{Entry, Files, FsError, change, entry, list, remove};
 use crate::identity::accounts::Table;
@@ -22,6 +23,7 @@ pub struct Filesystem {
     watches: Watches,
     accounts: Arc<Accounts>,
     defaults: Arc<Defaults>,
+    lives: Lives,
 }
 
 /// Holds what a request says besides its message.
@@ -31,10 +33,10 @@ struct Asked {
 }
 
 impl Filesystem {
-    /// Serves the files of this machine.
+    /// Serves the files of this machine; streams end when `lives` says that it is about to be paused.
     #[must_use]
-    pub fn new(files: Files, accounts: Arc<Accounts>, defaults: Arc<Defaults>) -> Self {
-        Self { watches: Watches::new(files.clone()), files, accounts, defaults }
+    pub fn new(files: Files, accounts: Arc<Accounts>, defaults: Arc<Defaults>, lives: Lives) -> Self {
+        Self { watches: Watches::new(files.clone()), files, accounts, defaults, lives }
     }
 
     fn asked<T>(&self, request: &Request<T>) -> Result<Asked, Status> {
@@ -124,7 +126,7 @@ impl pb::filesystem_server::Filesystem for Filesystem {
         let pb::WatchDirRequest { path, recursive, include_entry, allow_network_mounts } = request.into_inner();
         let spec = Spec { path: self.resolve(&path, &user)?, recursive, include_entry, allow_network_mounts };
         let armed = self.watches.open(&user, spec).await.map_err(|error| status::from_failure(&error))?;
-        Ok(client.answer(Box::pin(watch::stream(armed, client, interval))))
+        Ok(client.answer(Box::pin(watch::stream(armed, client, interval, self.lives.fresh()))))
     }
 
     async fn create_watcher(

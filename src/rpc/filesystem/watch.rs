@@ -6,39 +6,49 @@ use tokio_stream::Stream;
 use tonic::Status;
 
 use super::convert::Client;
+use crate::base::Lives;
 use crate::fs::watch::Subscription;
 use crate::proto::filesystem as pb;
 use crate::proto::filesystem::watch_dir_response::{Event, KeepAlive, StartEvent};
 use crate::rpc::keepalive::keep_alive;
-use crate::rpc::status;
+use crate::rpc::{parting, status};
 
 /// Says where a stream stands.
 enum State {
-    Start(Subscription),
-    Following(Subscription),
+    Start(Subscription, Lives),
+    Following(Subscription, Lives),
     Over,
 }
 
-/// Makes the stream of an armed watch: `start`, then events. Dropping it ends the watch.
+/// Makes the stream of an armed watch: `start`, then events until the guest is about to be paused. Dropping it ends
+/// the watch.
 pub(super) fn stream(
     armed: Subscription,
     client: Client,
     interval: Duration,
+    lives: Lives,
 ) -> impl Stream<Item = Result<pb::WatchDirResponse, Status>> + Send {
-    let events = futures_util::stream::unfold(State::Start(armed), move |state| step(state, client));
+    let events = futures_util::stream::unfold(State::Start(armed, lives), move |state| step(state, client));
     keep_alive(Box::pin(events), interval, || wrap(Event::Keepalive(KeepAlive {})))
 }
 
 async fn step(state: State, client: Client) -> Option<(Result<pb::WatchDirResponse, Status>, State)> {
-    let mut armed = match state {
-        State::Start(armed) => return Some((Ok(wrap(Event::Start(StartEvent {}))), State::Following(armed))),
-        State::Following(armed) => armed,
+    let (mut armed, mut lives) = match state {
+        State::Start(armed, lives) => {
+            return Some((Ok(wrap(Event::Start(StartEvent {}))), State::Following(armed, lives)));
+        }
+        State::Following(armed, lives) => (armed, lives),
         State::Over => return None,
     };
-    match armed.next().await? {
-        Ok(event) => Some((Ok(wrap(Event::Filesystem(client.event(event)))), State::Following(armed))),
-        Err(error) => Some((Err(status::from_failure(&error)), State::Over)),
-    }
+    let next = tokio::select! {
+        biased;
+        next = armed.next() => next?.map_err(|error| status::from_failure(&error)),
+        status = parting(&mut lives) => Err(status),
+    };
+    Some(match next {
+        Ok(event) => (Ok(wrap(Event::Filesystem(client.event(event)))), State::Following(armed, lives)),
+        Err(status) => (Err(status), State::Over),
+    })
 }
 
 fn wrap(event: Event) -> pb::WatchDirResponse {
@@ -61,7 +71,8 @@ mod tests {
 
     fn service() -> Filesystem {
         let accounts = Arc::new(Accounts::default());
-        Filesystem::new(Files::new(Access::Root, Arc::clone(&accounts)), accounts, Arc::new(Defaults::default()))
+        let files = Files::new(Access::Root, Arc::clone(&accounts));
+        Filesystem::new(files, accounts, Arc::new(Defaults::default()), Lives::always())
     }
 
     async fn watch(path: &str) -> Result<BoxStream<pb::WatchDirResponse>, Status> {

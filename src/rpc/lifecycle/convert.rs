@@ -101,7 +101,8 @@ fn network(given: pb::Network) -> Result<network::Wanted, Box<Status>> {
 }
 
 fn interface(given: pb::Interface) -> Result<network::Interface, Box<Status>> {
-    let wrong = |field: &str, text: &str| refuse(&format!("network.interfaces.{field}"), &format!("cannot be {text:?}"));
+    let wrong =
+        |field: &str, text: &str| refuse(&format!("network.interfaces.{field}"), &format!("cannot be {text:?}"));
     if given.name.is_empty() {
         return Err(wrong("name", ""));
     }

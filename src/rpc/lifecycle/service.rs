@@ -72,10 +72,8 @@ impl pb::lifecycle_server::Lifecycle for Lifecycle {
         let stream = futures_util::stream::unfold((lives, None), |(mut lives, last)| async move {
             let key = |life: &crate::base::Life| (life.phase, life.generation);
             let life = Lives::until(&mut lives, |life| Some(key(life)) != last).await;
-            let message = pb::SubscribeResponse {
-                phase: convert::phase(life.phase).into(),
-                generation: life.generation,
-            };
+            let message =
+                pb::SubscribeResponse { phase: convert::phase(life.phase).into(), generation: life.generation };
             Some((Ok(message), (lives, Some(key(&life)))))
         });
         Ok(Response::new(Box::pin(stream)))

@@ -12,7 +12,7 @@ use crate::proto::process::process_event::{DataEvent, EndEvent, Event, KeepAlive
 use crate::rpc::status;
 
 /// Tag of the host's own programs: they run outside what a host freezes.
-const SYSTEM_TAG: &str = "_system";
+pub(super) const SYSTEM_TAG: &str = "_system";
 /// Where programs are looked up when the agent itself was given no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Life time of a started process; the header of the Connect protocol that also ends the call.

@@ -7,13 +7,14 @@ use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{convert, stream};
+use crate::base::Admission;
 use crate::host::Environment;
 use crate::identity::{Accounts, Defaults};
 use crate::process::{Handle, Table};
 use crate::proto::process as pb;
 use crate::proto::process::process_input::Input;
 use crate::proto::process::stream_input_request::Event;
-use crate::rpc::{caller, keepalive, status};
+use crate::rpc::{caller, keepalive, parting, status};
 
 /// Serves `process.Process`.
 #[derive(Clone, Debug)]
@@ -22,13 +23,39 @@ pub struct Process {
     accounts: Arc<Accounts>,
     defaults: Arc<Defaults>,
     environment: Arc<Environment>,
+    admission: Admission,
 }
 
 impl Process {
     /// Serves the programs of one table.
     #[must_use]
-    pub fn new(table: Table, accounts: Arc<Accounts>, defaults: Arc<Defaults>, environment: Arc<Environment>) -> Self {
-        Self { table, accounts, defaults, environment }
+    pub fn new(
+        table: Table,
+        accounts: Arc<Accounts>,
+        defaults: Arc<Defaults>,
+        environment: Arc<Environment>,
+        admission: Admission,
+    ) -> Self {
+        Self { table, accounts, defaults, environment, admission }
+    }
+
+    /// Passes on the messages of one stream. Cancelling it lets the one on its way go on.
+    async fn take_input(
+        &self,
+        mut messages: Streaming<pb::StreamInputRequest>,
+    ) -> Result<Response<pb::StreamInputResponse>, Status> {
+        let mut target: Option<Arc<Handle>> = None;
+        while let Some(message) = messages.message().await? {
+            match (message.event, &target) {
+                (Some(Event::Start(start)), None) => target = Some(self.find(start.process)?),
+                (Some(Event::Data(data)), Some(handle)) => feed(handle, data.input).await?,
+                (Some(Event::Keepalive(_)), _) => {}
+                (Some(Event::Start(_)), Some(_)) => return Err(Status::invalid_argument("start was sent twice")),
+                (Some(Event::Data(_)), None) => return Err(Status::invalid_argument("data was sent before start")),
+                (None, _) => return Err(Status::unimplemented("event is neither start, data nor keepalive")),
+            }
+        }
+        Ok(Response::new(pb::StreamInputResponse {}))
     }
 
     fn find(&self, selector: Option<pb::ProcessSelector>) -> Result<Arc<Handle>, Status> {
@@ -48,6 +75,10 @@ impl pb::process_server::Process for Process {
         &self,
         request: Request<pb::StartRequest>,
     ) -> Result<Response<BoxStream<pb::StartResponse>>, Status> {
+        // The host cleans up while all other programs stand still.
+        if request.get_ref().tag.as_deref() != Some(convert::SYSTEM_TAG) {
+            self.admission.enter_workload().await.map_err(|refused| status::from_failure(&refused))?;
+        }
         let user = caller(&request, &self.accounts, &self.defaults).map_err(|status| *status)?;
         let interval = keepalive::interval(request.metadata());
         let (metadata, _, message) = request.into_parts();
@@ -102,19 +133,11 @@ impl pb::process_server::Process for Process {
         &self,
         request: Request<Streaming<pb::StreamInputRequest>>,
     ) -> Result<Response<pb::StreamInputResponse>, Status> {
-        let mut messages = request.into_inner();
-        let mut target: Option<Arc<Handle>> = None;
-        while let Some(message) = messages.message().await? {
-            match (message.event, &target) {
-                (Some(Event::Start(start)), None) => target = Some(self.find(start.process)?),
-                (Some(Event::Data(data)), Some(handle)) => feed(handle, data.input).await?,
-                (Some(Event::Keepalive(_)), _) => {}
-                (Some(Event::Start(_)), Some(_)) => return Err(Status::invalid_argument("start was sent twice")),
-                (Some(Event::Data(_)), None) => return Err(Status::invalid_argument("data was sent before start")),
-                (None, _) => return Err(Status::unimplemented("event is neither start, data nor keepalive")),
-            }
+        let mut lives = self.admission.lives().fresh();
+        tokio::select! {
+            taken = self.take_input(request.into_inner()) => taken,
+            status = parting(&mut lives) => Err(status),
         }
-        Ok(Response::new(pb::StreamInputResponse {}))
     }
 
     async fn send_signal(

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use tokio_stream::Stream;
 use tonic::Status;
+use tonic::metadata::MetadataValue;
 
 use super::convert;
 use crate::process::{Event, Subscription};
 use crate::proto::process as pb;
 use crate::rpc::keepalive::keep_alive;
+
+/// Names the life of the guest that ended with a stream.
+const GENERATION: &str = "thawd-generation";
 
 /// Says where a stream stands.
 enum State {
@@ -42,7 +46,17 @@ async fn step(state: State) -> Option<(Result<pb::ProcessEvent, Status>, State)>
         Event::Data(chunk) => (Ok(convert::data_event(chunk.channel, chunk.bytes)), State::Following(output)),
         Event::End(exit) => (Ok(convert::end_event(exit)), State::Over),
         Event::Lagged(offset) => (Err(lagged(offset)), State::Over),
+        Event::Parted { offset, generation } => (Err(parted(offset, generation)), State::Over),
     })
+}
+
+/// Says how to go on, for people and in metadata for clients that know it.
+fn parted(offset: u64, generation: u64) -> Status {
+    let message = format!("the sandbox is being paused; connect again and go on at output offset {offset}");
+    let mut status = Status::unavailable(message);
+    status.metadata_mut().insert(convert::OFFSET, MetadataValue::from(offset));
+    status.metadata_mut().insert(GENERATION, MetadataValue::from(generation));
+    status
 }
 
 fn lagged(offset: u64) -> Status {
