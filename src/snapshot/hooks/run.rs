@@ -80,7 +80,7 @@ struct Child {
 /// What is to be given back: the number, and the cgroup.
 struct Parts {
     pid: u32,
-    pidfd: AsyncFd<OwnedFd>,
+    pidfd: AsyncFd<Arc<OwnedFd>>,
     leaf: Option<Leaf>,
 }
 
@@ -100,8 +100,10 @@ impl Child {
             terminal: false,
         };
         let (Spawned { pid, pidfd, failure, .. }, leaf) = fork(&image, workload)?;
-        let pidfd = watch(pid, pidfd, leaf.as_ref(), workload)?;
-        fd::set_nonblocking(failure.as_fd())?;
+        let pidfd = Arc::new(pidfd);
+        // A child that cannot be followed is not left running.
+        let pidfd = poll::register(Arc::clone(&pidfd), Interest::READABLE)
+            .inspect_err(|_| kill(pid, &pidfd, leaf.as_ref(), workload))?;
         Ok(Self {
             parts: Arc::new(Parts { pid, pidfd, leaf }),
             output: Arc::new(output),
@@ -124,6 +126,8 @@ impl Child {
         self.over = true;
         self.read_the_rest(tail);
         let ended = ended.map_err(HookError::Follow)?;
+        // A fork of ours at the same moment may hold the other end until it executes.
+        let _ = fd::set_nonblocking(self.failure.as_fd());
         let mut report = [0; FAILURE_BYTES];
         let count = rustix::io::read(&self.failure, &mut report).unwrap_or(0);
         match decode_failure(&report[..count]) {
@@ -233,15 +237,6 @@ fn fork(image: &Image<'_>, workload: &Workload) -> io::Result<(Spawned, Option<L
         }
     }
     Ok((spawn(image, None)?, None))
-}
-
-/// Registers the pidfd; a child that cannot be followed is killed at once.
-fn watch(pid: u32, pidfd: OwnedFd, leaf: Option<&Leaf>, workload: &Workload) -> io::Result<AsyncFd<OwnedFd>> {
-    let kept = fd::duplicate(pidfd.as_fd())?;
-    poll::register(pidfd, Interest::READABLE).inspect_err(|_| {
-        kill(pid, &kept, leaf, workload);
-        wait::reap(kept.as_fd());
-    })
 }
 
 /// The leader first: a shell that sees its child die would go on with the next command.
