@@ -51,9 +51,9 @@ async fn a_hook_that_hangs_is_killed_when_its_time_is_over_and_the_next_is_calle
     den.script("b", "echo here");
     let outcomes = den.freeze().await;
     assert_punctual(outcomes[0].took, SHORT);
-    assert_eq!(errors(&outcomes), ["a: not done after 200 ms", "b: "]);
+    assert!(error(&outcomes[0]).starts_with("not done after 200 ms"), "{outcomes:?}");
     assert_eq!((text(&outcomes[0]), text(&outcomes[1])), ("waiting\n".to_owned(), "here\n".to_owned()));
-    assert!(outcomes[0].failed() && !outcomes[1].failed());
+    assert!(outcomes[0].failed() && outcomes[1].error.is_none());
     den.settled().await;
 }
 
@@ -105,7 +105,7 @@ async fn what_a_late_hook_forked_dies_with_it() {
         let began = Instant::now();
         let outcomes = den.freeze().await;
         assert_punctual(began.elapsed(), SHORT);
-        assert_eq!(errors(&outcomes), ["a: not done after 200 ms"]);
+        assert!(error(&outcomes[0]).starts_with("not done after 200 ms"), "{outcomes:?}");
         den.settled().await;
         for pid in text(&outcomes[0]).lines() {
             until("its children have gone", || !runs(pid)).await;
@@ -208,7 +208,7 @@ async fn a_hook_that_nobody_can_kill_is_left_alone_and_cleaned_up_when_it_ends()
     let ice = Ice::new(&den);
     let outcomes = den.freeze().await;
     assert_punctual(outcomes[0].took, SHORT);
-    assert_eq!(errors(&outcomes), ["a: not done after 200 ms, and it cannot be killed", "b: "]);
+    assert_eq!(errors(&outcomes), ["a: not done after 200 ms, and SIGKILL has not ended it yet", "b: "]);
     assert_eq!((den.members().len(), den.tasks.running()), (1, 1));
     ice.thaw();
     den.settled().await;
