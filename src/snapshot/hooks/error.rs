@@ -47,7 +47,7 @@ pub enum HookError {
     #[error("not done after {} ms", .0.as_millis())]
     Late(Duration),
     /// It took longer than it had and did not die of SIGKILL within the grace (an uninterruptible wait).
-    #[error("not done after {} ms, and it cannot be killed", .0.as_millis())]
+    #[error("not done after {} ms, and SIGKILL has not ended it yet", .0.as_millis())]
     Abandoned(Duration),
     /// Earlier ones had used up the time of all.
     #[error("not asked: no time was left")]

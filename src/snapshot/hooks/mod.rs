@@ -8,10 +8,10 @@
 //!  └ post   a server: one POST over loopback or a unix socket (`server` has its address)
 //! ```
 //! Whoever writes a hook is trusted with root, not with time: nothing here waits for a hook, its children, its pipe
-//! or its server beyond the deadline and a grace of 25 ms in which SIGKILL does its work. What does not die then is
+//! or its server beyond the deadline and a grace of 20 ms in which SIGKILL does its work. What does not die then is
 //! left to a background task, which sleeps until it does.
 //!
-//! There is no state between calls. An empty folder costs two or three system calls, a missing one a single one; no
+//! There is no state between calls. An empty folder costs six system calls, a missing one a single one (strace); no
 //! process and no task exists then.
 
 mod calls;

@@ -134,6 +134,12 @@ async fn until(what: &str, mut test: impl FnMut() -> bool) {
     }
 }
 
+/// Says whether a process runs; one that waits to be reaped, perhaps by a lazy init, does not.
+fn runs(pid: &str) -> bool {
+    let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
 /// Checks that a hook was given up when its time was over, and says by how much that was late.
 fn assert_punctual(took: Duration, limit: Duration) {
     let over = took.checked_sub(limit).expect("given up before its time");

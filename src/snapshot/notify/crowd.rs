@@ -73,6 +73,11 @@ impl Crowd {
         (self.listeners.len(), self.listeners.values().filter(|listener| listener.uid == uid).count())
     }
 
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.listeners.values().filter(|listener| listener.waits).count()
+    }
+
     /// Takes a listener in; `hello` is its first line.
     pub(super) fn enter(&mut self, uid: u32, pid: Option<i32>, hello: Bytes) -> Seat {
         let (queue, lines) = mpsc::channel(QUEUE);

@@ -123,6 +123,19 @@ impl Notifier {
     }
 }
 
+#[cfg(test)]
+impl Notifier {
+    /// Counts the listeners that have not been sent away.
+    pub(super) fn listeners(&self) -> usize {
+        self.crowd().count(0).0
+    }
+
+    /// Counts those that are waited for.
+    pub(super) fn waited_for(&self) -> usize {
+        self.crowd().waiting()
+    }
+}
+
 /// Waits for one answer; `None` when the listener has gone and needs no more consideration.
 async fn listen(question: Question, began: Instant, limit: Duration) -> Option<Outcome> {
     let Question { name, answer } = question;

@@ -51,9 +51,9 @@ async fn a_hook_that_hangs_is_killed_when_its_time_is_over_and_the_next_is_calle
     den.script("b", "echo here");
     let outcomes = den.freeze().await;
     assert_punctual(outcomes[0].took, SHORT);
-    assert_eq!(errors(&outcomes), ["a: not done after 200 ms", "b: "]);
+    assert!(error(&outcomes[0]).starts_with("not done after 200 ms"), "{outcomes:?}");
     assert_eq!((text(&outcomes[0]), text(&outcomes[1])), ("waiting\n".to_owned(), "here\n".to_owned()));
-    assert!(outcomes[0].failed() && !outcomes[1].failed());
+    assert!(outcomes[0].failed() && outcomes[1].error.is_none());
     den.settled().await;
 }
 
@@ -90,7 +90,7 @@ async fn a_hook_that_leaves_a_daemon_or_a_holder_of_its_output_is_over_when_it_e
         assert!(outcomes.iter().all(|outcome| outcome.took < LONG / 2));
         let left = [".daemon", ".holder"].map(|name| fs::read_to_string(den.path(name)).unwrap().trim().to_owned());
         for pid in &left {
-            assert!(Path::new("/proc").join(pid).exists(), "a hook may hold something until the thaw");
+            assert!(runs(pid), "a hook may hold something until the thaw");
             Command::new("kill").args(["-9", pid]).status().unwrap();
         }
         den.settled().await;
@@ -105,10 +105,10 @@ async fn what_a_late_hook_forked_dies_with_it() {
         let began = Instant::now();
         let outcomes = den.freeze().await;
         assert_punctual(began.elapsed(), SHORT);
-        assert_eq!(errors(&outcomes), ["a: not done after 200 ms"]);
+        assert!(error(&outcomes[0]).starts_with("not done after 200 ms"), "{outcomes:?}");
         den.settled().await;
         for pid in text(&outcomes[0]).lines() {
-            until("its children have gone", || !Path::new("/proc").join(pid).exists()).await;
+            until("its children have gone", || !runs(pid)).await;
         }
     }
 }
@@ -164,7 +164,7 @@ async fn a_freeze_that_is_given_up_leaves_no_hook_running() {
         }
         den.settled().await;
         let child = fs::read_to_string(den.path(".child")).unwrap();
-        until("its child has gone", || !Path::new("/proc").join(child.trim()).exists()).await;
+        until("its child has gone", || !runs(child.trim())).await;
         assert!(!den.path(".next").exists());
     }
 }
@@ -208,7 +208,7 @@ async fn a_hook_that_nobody_can_kill_is_left_alone_and_cleaned_up_when_it_ends()
     let ice = Ice::new(&den);
     let outcomes = den.freeze().await;
     assert_punctual(outcomes[0].took, SHORT);
-    assert_eq!(errors(&outcomes), ["a: not done after 200 ms, and it cannot be killed", "b: "]);
+    assert_eq!(errors(&outcomes), ["a: not done after 200 ms, and SIGKILL has not ended it yet", "b: "]);
     assert_eq!((den.members().len(), den.tasks.running()), (1, 1));
     ice.thaw();
     den.settled().await;
