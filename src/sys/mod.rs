@@ -9,8 +9,9 @@
 //! - [`creds`] the identity under which one thread touches files, [`xattr`] extended attributes of user space
 //! - [`file`](mod@file) files without a name, reservations, copies; [`statfs`] which filesystem
 //! - [`fsfreeze`] stopping a filesystem's writes, [`guard`] who undoes a freeze when the agent dies
-//! - [`limits`] what the agent inherited, [`memory`] how much there is, [`clock`] what time it is
+//! - [`limits`] what the agent inherited, [`memory`] how much there is, [`advise`] huge pages, [`clock`] what time it is
 
+pub mod advise;
 pub mod clock;
 mod clone;
 pub mod creds;
