@@ -9,18 +9,27 @@
 //! - [`creds`] the identity under which one thread touches files, [`xattr`] extended attributes of user space
 //! - [`file`](mod@file) files without a name, reservations, copies; [`statfs`] which filesystem
 //! - [`limits`] what the agent inherited, [`memory`] how much there is, [`clock`] what time it is
+//! - [`hosttime`] what time it is outside, [`vmclock`] and [`kmsg`] who says that we were copied
+//! - [`random`] feeding the kernel's random numbers, [`netlink`] its routes and sockets, [`namespace`] those of
+//!   containers
 
 pub mod clock;
 mod clone;
 pub mod creds;
 pub mod fd;
 pub mod file;
+pub mod hosttime;
+pub mod kmsg;
 pub mod limits;
 pub mod memory;
+pub mod namespace;
+pub mod netlink;
 pub mod poll;
 pub mod pty;
+pub mod random;
 pub mod socket;
 pub mod spawn;
 pub mod statfs;
+pub mod vmclock;
 pub mod wait;
 pub mod xattr;
