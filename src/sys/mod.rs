@@ -10,6 +10,9 @@
 //! - [`file`](mod@file) files without a name, reservations, copies; [`statfs`] which filesystem
 //! - [`fsfreeze`] stopping a filesystem's writes, [`guard`] who undoes a freeze when the agent dies
 //! - [`limits`] what the agent inherited, [`memory`] how much there is, [`advise`] huge pages, [`clock`] what time it is
+//! - [`hosttime`] what time it is outside, [`vmclock`] and [`kmsg`] who says that we were copied
+//! - [`random`] feeding the kernel's random numbers, [`netlink`] its routes and sockets, [`namespace`] those of
+//!   containers
 
 pub mod advise;
 pub mod clock;
@@ -19,12 +22,18 @@ pub mod fd;
 pub mod file;
 pub mod fsfreeze;
 pub mod guard;
+pub mod hosttime;
+pub mod kmsg;
 pub mod limits;
 pub mod memory;
+pub mod namespace;
+pub mod netlink;
 pub mod poll;
 pub mod pty;
+pub mod random;
 pub mod socket;
 pub mod spawn;
 pub mod statfs;
+pub mod vmclock;
 pub mod wait;
 pub mod xattr;

@@ -11,15 +11,17 @@
 //! - [`network`] addresses, routes, neighbours, name servers, with the links up
 //! - [`sockets`] which connections belong to the past, and ending them
 //! - [`identity`] names and numbers that tell copies apart
-//! - [`signs`] noticing a resume when nobody tells
+//! - [`signs`] noticing a resume when nobody tells, [`vmclock_page`] telling programs
 
 pub mod clock;
 pub mod entropy;
 mod fault;
 pub mod identity;
 pub mod network;
+mod place;
 pub mod signs;
 pub mod sockets;
+pub mod vmclock_page;
 
 pub use clock::Clocks;
 pub use fault::Fault;

@@ -1,9 +1,33 @@
 //! Noticing a resume when nobody tells.
+//!
+//! Nothing is polled: the agent sleeps until one of these wakes it.
+//!
+//! - The vmclock page, where the driver can wake (Linux 7.0, and Amazon's kernels): a change of the generation counter.
+//! - A line of the kernel's log, after a change of the VM generation id (vmgenid, since 5.18). Each line of the log
+//!   wakes us for a moment.
+//! - A network card that announces itself, as virtio-net does when its hypervisor asks. This happens after live
+//!   migrations too, so the clock decides.
+//! - Whatever else makes the agent run: it may then [look](Signs::look) at the clock.
 
-use std::sync::Arc;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Clocks;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::{Clocks, clock, entropy, network, sockets};
+use crate::sys::netlink::{self, Family, Follow, Socket, link};
+use crate::sys::{kmsg, poll, vmclock};
+
+/// What the kernel writes when its random numbers start anew (drivers/char/random.c, add_vmfork_randomness).
+const FORK: &[u8] = b"random: crng reseeded due to virtual machine fork";
+/// Where a driver of the generation id would be, in older and newer kernels.
+const VMGENID: [&str; 2] = ["/sys/bus/acpi/drivers/vmgenid", "/sys/bus/platform/drivers/vmgenid"];
+/// Room for one notice of a link; longer ones are cut, which loses later attributes of huge ones only.
+const NOTICE: usize = 16 << 10;
 
 /// A sign that the guest was stopped and started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,35 +44,199 @@ pub enum Sign {
 #[derive(Debug)]
 pub struct Signs {
     clocks: Arc<Clocks>,
+    page: Option<Page>,
+    log: Option<AsyncFd<File>>,
+    links: Option<AsyncFd<OwnedFd>>,
+}
+
+/// The vmclock page, and the last generation seen there.
+#[derive(Debug)]
+struct Page {
+    file: File,
+    /// The same page, where the driver can wake us.
+    wakes: Option<AsyncFd<File>>,
+    seen: Mutex<Option<u64>>,
 }
 
 impl Signs {
     /// Opens every source that this guest has; to be called on the runtime.
     #[must_use]
     pub fn open(clocks: Arc<Clocks>) -> Self {
-        Self { clocks }
+        Self {
+            clocks,
+            page: Page::open(),
+            log: kmsg::open_end().and_then(|log| poll::register(log, Interest::READABLE)).ok(),
+            links: Socket::open(Family::Route, Follow::Links)
+                .and_then(|socket| poll::register(OwnedFd::from(socket), Interest::READABLE))
+                .ok(),
+        }
     }
 
     /// Waits for the next sign; for ever where there is no source. Cancel-safe.
     pub async fn next(&self) -> Sign {
-        std::future::pending().await
+        loop {
+            let sign = tokio::select! {
+                sign = woken(self.page.as_ref().and_then(|page| page.wakes.as_ref()), |_| self.generation()) => sign,
+                sign = woken(self.log.as_ref(), fork) => sign,
+                sign = woken(self.links.as_ref(), |links| self.announcement(links)) => sign,
+            };
+            if let Some(sign) = sign {
+                return sign;
+            }
+        }
     }
 
-    /// Looks for a sign without waiting: when a connection comes or a program tells something. Costs a clock read
-    /// when it was called within the last second.
+    /// Looks for a sign without waiting: when a connection comes or a program tells something. Asks slow clocks once
+    /// a second at most.
     #[must_use]
     pub fn look(&self) -> Option<Sign> {
-        self.clocks.noticed_pause().map(Sign::Gap)
+        self.generation().or_else(|| self.clocks.noticed_pause().map(Sign::Gap))
     }
 
     /// Takes what has been signalled up to now as known, after a repair.
     pub fn settle(&self) {
+        let _ = self.generation();
+        if let Some(log) = &self.log {
+            let _ = fork(log);
+        }
+        if let Some(links) = &self.links {
+            let _ = announced(links);
+        }
         self.clocks.mark();
     }
 
     /// Says what this guest can do for a resume, by name: rng, clock, sock_destroy, net, ptp, rtc, vmclock, vmgenid.
+    ///
+    /// Tries some of it, harmlessly, and may make the kernel load a module: not for a guest that stands still.
     #[must_use]
     pub fn capabilities(&self) -> Vec<(&'static str, bool)> {
-        Vec::new()
+        vec![
+            ("rng", entropy::available()),
+            ("clock", clock::available()),
+            ("sock_destroy", sockets::available()),
+            ("net", network::available()),
+            ("ptp", self.clocks.has_ptp()),
+            ("rtc", self.clocks.has_rtc()),
+            ("vmclock", self.page.is_some()),
+            ("vmgenid", has_vmgenid()),
+        ]
+    }
+
+    fn generation(&self) -> Option<Sign> {
+        self.page.as_ref()?.change().map(Sign::Generation)
+    }
+
+    fn announcement(&self, links: &AsyncFd<OwnedFd>) -> Option<Sign> {
+        // The announcement may come at any time: the limit on looks does not count.
+        if announced(links) { self.clocks.surely_paused().map(Sign::Gap) } else { None }
+    }
+}
+
+impl Page {
+    fn open() -> Option<Self> {
+        let file = File::open(vmclock::DEVICE).ok()?;
+        let page = vmclock::read(&file).ok()?;
+        let wakes = || poll::register(file.try_clone().ok()?, Interest::READABLE).ok();
+        // A driver without notices answers every poll at once, so it is not asked.
+        let wakes = if page.notifies { wakes() } else { None };
+        Some(Self { file, wakes, seen: Mutex::new(page.generation) })
+    }
+
+    /// Gives the generation when it is another one than at the last call.
+    fn change(&self) -> Option<u64> {
+        let found = vmclock::read(&self.file).ok()?.generation?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        (seen.replace(found) != Some(found)).then_some(found)
+    }
+}
+
+/// Waits until a source has something and reads it empty; for ever where there is no source. Cancel-safe: what was
+/// read is handed out at once.
+async fn woken<T: poll::Owner>(
+    source: Option<&AsyncFd<T>>,
+    read: impl FnOnce(&AsyncFd<T>) -> Option<Sign>,
+) -> Option<Sign> {
+    let Some(source) = source else {
+        return std::future::pending().await;
+    };
+    let Ok(mut ready) = source.readable().await else {
+        // The runtime is on its way down.
+        return std::future::pending().await;
+    };
+    let sign = read(source);
+    // Something that came after the last read wakes us again.
+    ready.clear_ready();
+    sign
+}
+
+/// Reads the log to its end; says whether the kernel told of a fork.
+fn fork(log: &AsyncFd<File>) -> Option<Sign> {
+    let mut buffer = [0; kmsg::LONGEST];
+    let mut sign = None;
+    while let Ok(Some(line)) = kmsg::next(log.get_ref(), &mut buffer) {
+        if line.starts_with(FORK) {
+            sign = Some(Sign::Fork);
+        }
+    }
+    sign
+}
+
+/// Reads all notices of links; says whether one was an announcement. Notices that were lost may have been one.
+fn announced(links: &AsyncFd<OwnedFd>) -> bool {
+    let mut buffer = [0; NOTICE];
+    let mut found = false;
+    loop {
+        let read = netlink::receive(links.get_ref().as_fd(), &mut buffer, |messages| {
+            for message in messages {
+                found |= link::is_announcement(message.kind, message.body);
+            }
+            Ok(true)
+        });
+        match read {
+            Err(error) if is_lost(&error) => found = true,
+            _ => return found,
+        }
+    }
+}
+
+fn is_lost(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::libc::ENOBUFS)
+}
+
+/// Says whether a generation id is there and has a driver, which shows as a link to the device beside that to the
+/// module.
+fn has_vmgenid() -> bool {
+    let is_device =
+        |entry: fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_symlink()) && entry.file_name() != "module";
+    VMGENID.iter().filter_map(|driver| fs::read_dir(driver).ok()).any(|found| found.flatten().any(is_device))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_machine_that_runs_on_shows_no_sign() {
+        let signs = Signs::open(Arc::new(Clocks::open()));
+        assert!(signs.log.is_some() && signs.links.is_some());
+        // A program cannot forge the kernel's line; each wakes us once, and no more.
+        for _ in 0..3 {
+            fs::write("/dev/kmsg", [FORK, b"\n"].concat()).unwrap();
+            let limit = Duration::from_millis(200);
+            assert!(tokio::time::timeout(limit, signs.next()).await.is_err());
+        }
+        assert_eq!(signs.look(), None);
+        signs.settle();
+        assert_eq!(signs.look(), None);
+    }
+
+    #[tokio::test]
+    async fn capabilities_are_told_by_name() {
+        let signs = Signs::open(Arc::new(Clocks::open()));
+        let found = signs.capabilities();
+        let names: Vec<_> = found.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["rng", "clock", "sock_destroy", "net", "ptp", "rtc", "vmclock", "vmgenid"]);
+        let has = |name: &str| found.iter().any(|(found, has)| *found == name && *has);
+        assert!(has("rng") && has("clock") && has("sock_destroy") && has("net"), "{found:?}");
     }
 }

@@ -1,0 +1,97 @@
+//! Network namespaces other than ours: those of containers inside the guest.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::thread;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// Opens each network namespace that a process runs in, but for the caller's.
+///
+/// # Errors
+/// When `/proc` is not mounted. Processes that end meanwhile are left out.
+pub fn other_networks() -> io::Result<Vec<File>> {
+    let mut known = vec![fs::metadata("/proc/thread-self/ns/net")?.ino()];
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let path = entry.path().join("ns/net");
+        let Ok(number) = fs::metadata(&path).map(|found| found.ino()) else {
+            continue;
+        };
+        if known.contains(&number) {
+            continue;
+        }
+        known.push(number);
+        found.extend(File::open(&path));
+    }
+    Ok(found)
+}
+
+/// Does `work` in each of the namespaces, on one thread made for it: a thread that could not come back would be lost.
+///
+/// # Errors
+/// When the thread cannot be made. A namespace that cannot be entered (EPERM) is left out.
+pub fn within<T: Send>(networks: &[File], work: impl Fn() -> T + Send) -> io::Result<Vec<T>> {
+    if networks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let visit = move || networks.iter().filter(|network| enter(network).is_ok()).map(|_| work()).collect();
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("network".into()).spawn_scoped(scope, visit)?;
+        thread.join().map_err(|_| io::Error::other("the visitor of a namespace panicked"))
+    })
+}
+
+fn enter(network: &File) -> io::Result<()> {
+    Ok(move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?)
+}
+
+/// Does `work` on a thread with its own network, mounts and host name, so that tests change nothing of the machine's.
+#[cfg(test)]
+pub(crate) fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    use rustix::mount::MountPropagationFlags as Propagation;
+    use rustix::thread::{UnshareFlags, unshare_unsafe};
+    let alone = || {
+        let flags = UnshareFlags::NEWNET | UnshareFlags::NEWNS | UnshareFlags::NEWUTS;
+        #[expect(unsafe_code, reason = "descriptors could be unshared")]
+        // SAFETY: descriptors stay shared.
+        unsafe { unshare_unsafe(flags) }.unwrap();
+        rustix::mount::mount_change("/", Propagation::REC | Propagation::PRIVATE).unwrap();
+        work()
+    };
+    thread::scope(|scope| match scope.spawn(alone).join() {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> u64 {
+        fs::metadata("/proc/thread-self/ns/net").unwrap().ino()
+    }
+
+    #[test]
+    fn a_visit_comes_to_each_network_and_leaves_the_caller_where_it_is() {
+        let here = own();
+        let there = apart(|| File::open("/proc/thread-self/ns/net").unwrap());
+        let number = there.metadata().unwrap().ino();
+        assert_ne!(number, here);
+        assert_eq!(within(&[there], own).unwrap(), [number]);
+        assert_eq!(own(), here);
+        assert!(within(&[], own).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_network_of_another_process_is_found_once() {
+        // From a network of its own, a thread finds that of this process.
+        let here = own();
+        let found = apart(|| other_networks().unwrap());
+        assert_eq!(found.iter().filter(|found| found.metadata().unwrap().ino() == here).count(), 1);
+        assert!(other_networks().unwrap().iter().all(|found| found.metadata().unwrap().ino() != here));
+    }
+}
