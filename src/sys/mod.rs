@@ -8,6 +8,7 @@
 //! - [`socket`] finding out that a peer is gone
 //! - [`creds`] the identity under which one thread touches files, [`xattr`] extended attributes of user space
 //! - [`file`](mod@file) files without a name, reservations, copies; [`statfs`] which filesystem
+//! - [`link`](mod@link) network interfaces, [`priority`] standing against others
 //! - [`limits`] what the agent inherited, [`memory`] how much there is, [`clock`] what time it is
 
 pub mod clock;
@@ -16,8 +17,10 @@ pub mod creds;
 pub mod fd;
 pub mod file;
 pub mod limits;
+pub mod link;
 pub mod memory;
 pub mod poll;
+pub mod priority;
 pub mod pty;
 pub mod socket;
 pub mod spawn;
