@@ -7,6 +7,7 @@ pub mod fs;
 pub mod host;
 pub mod http;
 pub mod identity;
+pub mod init;
 pub mod process;
 pub mod proto;
 pub mod rpc;

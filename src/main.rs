@@ -1,4 +1,4 @@
-//! Starts the agent: flags, telemetry, runtime, app, exit code.
+//! Starts the agent, unless this is the first process: flags, telemetry, runtime, app, exit code.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use thawd::app::App;
 use thawd::base::sentence;
 use thawd::config::{Config, Flags};
+use thawd::init::Entered;
 
 /// Stack of a thread that does blocking file work; nothing there recurses.
 const BLOCKING_STACK: usize = 512 << 10;
@@ -17,7 +18,11 @@ const BLOCKING_IDLE: Duration = Duration::from_secs(2);
 const BLOCKING_THREADS: usize = 128;
 
 fn main() -> ExitCode {
-    let flags = match Flags::parse_line(std::env::args_os()) {
+    let line = match thawd::init::enter(std::env::args_os().collect()) {
+        Entered::Agent(line) => line,
+        Entered::Ended(code) => return ExitCode::from(code),
+    };
+    let flags = match Flags::parse_line(thawd::config::with_kernel_flags(line)) {
         Ok(flags) => flags,
         Err(error) => {
             // clap prints help to stdout, and wrong usage to stderr.
@@ -41,12 +46,10 @@ fn main() -> ExitCode {
 }
 
 fn print_version(flags: &Flags) {
-    if flags.version {
-        println!("{}", thawd::ENVD_VERSION);
-    } else if flags.commit {
-        println!("{}", thawd::COMMIT);
-    } else {
-        println!("thawd {} ({}), as envd {}", thawd::VERSION, thawd::COMMIT, thawd::ENVD_VERSION);
+    match (flags.version, flags.commit) {
+        (true, _) => println!("{}", thawd::ENVD_VERSION),
+        (_, true) => println!("{}", thawd::COMMIT),
+        _ => println!("thawd {} ({}), as envd {}", thawd::VERSION, thawd::COMMIT, thawd::ENVD_VERSION),
     }
 }
 

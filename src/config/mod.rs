@@ -1,14 +1,17 @@
 //! Flags and environment, parsed once and turned into each room's own settings.
 //!
+//! - [`with_kernel_flags`] what the kernel command line says, put before what the caller says
 //! - `flags` what can be said, with help that a stranger understands
 //! - [`Config`] what was meant
 
 mod flags;
+mod kernel;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use flags::Flags;
+pub use kernel::with_kernel_flags;
 
 use crate::fs::Access;
 use crate::identity::Secret;

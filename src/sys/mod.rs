@@ -13,6 +13,7 @@
 //! - [`hosttime`] what time it is outside, [`vmclock`] and [`kmsg`] who says that we were copied
 //! - [`random`] feeding the kernel's random numbers, [`netlink`] its routes and sockets, [`namespace`] those of
 //!   containers
+//! - [`link`](mod@link) network interfaces, [`priority`] standing against others
 
 pub mod advise;
 pub mod clock;
@@ -25,10 +26,12 @@ pub mod guard;
 pub mod hosttime;
 pub mod kmsg;
 pub mod limits;
+pub mod link;
 pub mod memory;
 pub mod namespace;
 pub mod netlink;
 pub mod poll;
+pub mod priority;
 pub mod pty;
 pub mod random;
 pub mod socket;
