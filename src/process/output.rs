@@ -77,8 +77,8 @@ pub struct Log {
 struct State {
     ring: Ring<Channel>,
     readers: Readers,
-    /// Where readers part in this freeze: the same offset for all who have got so far, so that it does not matter
-    /// which of them comes back first.
+    /// Where readers part in this freeze: where the furthest of them is, so that it does not matter which of them
+    /// comes back first.
     parting: Option<u64>,
     /// How it ended, and the offset behind the last byte from before.
     end: Option<(u64, Exit)>,
@@ -308,14 +308,20 @@ impl Subscription {
         {
             return Some(Event::End(*exit));
         }
-        if !running && !self.late && cursor >= *parting.get_or_insert(ring.end()) {
+        let mut left = u64::MAX;
+        if !running && !self.late {
+            left = parting.get_or_insert_with(|| readers.furthest()).saturating_sub(cursor);
+        }
+        if left == 0 {
             if !self.parted {
                 readers.hold(self.id);
                 self.parted = true;
             }
             return Some(Event::Parted { offset: cursor, generation: life.generation });
         }
-        let chunk = ring.read(cursor)?;
+        let mut chunk = ring.read(cursor)?;
+        chunk.bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        let reader = readers.get(self.id)?;
         if chunk.start > cursor {
             reader.cut = true;
             return Some(Event::Lagged(cursor));
