@@ -20,7 +20,7 @@
 //! forgets its oldest bytes; with readers the program waits for the slowest one, for a bounded time, after which
 //! that one is cut off and told where it stood.
 //!
-//! *A pause takes nothing away.* When the guest is about to be frozen each reader gets what is there and then
+//! *A pause takes nothing away.* When the guest is about to be frozen each reader gets what the others have got and then
 //! [`Event::Parted`]; its place is held (`readers`) until it comes back or, once the guest runs and the program waits
 //! for it, its time is up. Time limits of programs count running time.
 

@@ -77,8 +77,8 @@ pub struct Log {
 struct State {
     ring: Ring<Channel>,
     readers: Readers,
-    /// Which parting of clients this was, and where readers part in it: the same offset for all who have got so far,
-    /// so that it does not matter which of them comes back first.
+    /// Which parting of clients this was, and where readers part in it: where the furthest of them is, so that it does
+    /// not matter which of them comes back first.
     parting: (u64, u64),
     /// How it ended, and the offset behind the last byte from before.
     end: Option<(u64, Exit)>,
@@ -287,7 +287,7 @@ impl Subscription {
         let mut guard = self.log.lock();
         let State { ring, readers, parting, end, .. } = &mut *guard;
         if parting.0 != life.partings {
-            *parting = (life.partings, ring.end());
+            *parting = (life.partings, readers.furthest());
         }
         let reader = readers.get(self.id)?;
         let cursor = reader.cursor;
@@ -299,14 +299,17 @@ impl Subscription {
         {
             return Some(Event::End(*exit));
         }
-        if self.lives.is_parted() && cursor >= parting.1 {
+        let left = if self.lives.is_parted() { parting.1.saturating_sub(cursor) } else { u64::MAX };
+        if left == 0 {
             if !self.parted {
                 readers.hold(self.id);
                 self.parted = true;
             }
             return Some(Event::Parted { offset: cursor, generation: life.generation });
         }
-        let chunk = ring.read(cursor)?;
+        let mut chunk = ring.read(cursor)?;
+        chunk.bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        let reader = readers.get(self.id)?;
         if chunk.start > cursor {
             reader.cut = true;
             return Some(Event::Lagged(cursor));

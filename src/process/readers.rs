@@ -106,6 +106,12 @@ impl Readers {
         self.places.iter().flatten().any(|reader| !reader.cut)
     }
 
+    /// Gives the offset of the reader that has got furthest.
+    pub(super) fn furthest(&self) -> u64 {
+        let cursors = self.places.iter().flatten().filter(|reader| !reader.cut).map(|reader| reader.cursor);
+        cursors.max().unwrap_or(0)
+    }
+
     /// Says whether somebody would lose what is below `floor`.
     pub(super) fn needs(&self, floor: u64) -> bool {
         self.places.iter().flatten().any(|reader| reader.is_behind(floor))

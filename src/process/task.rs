@@ -217,3 +217,25 @@ async fn clean(leaf: Option<Arc<Leaf>>) {
         ready.clear_ready();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::base::{Life, Phase};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_limit_counts_running_time_only() {
+        let life = watch::Sender::new(Life::default());
+        let mut deadline = deadline(Lives::new(life.subscribe()), Some(Duration::from_secs(10)));
+        let begin = Instant::now();
+        // What it has used is not forgotten between two waits.
+        assert!(by(&mut deadline, tokio::time::sleep(Duration::from_secs(4))).await.is_some());
+        life.send_modify(|life| life.phase = Phase::Frozen);
+        assert!(by(&mut deadline, tokio::time::sleep(Duration::from_secs(1000))).await.is_some());
+        life.send_modify(|life| life.phase = Phase::Running);
+        assert!(by(&mut deadline, std::future::pending::<()>()).await.is_none());
+        assert_eq!(begin.elapsed().as_secs(), 1010);
+    }
+}

@@ -1,5 +1,7 @@
 //! The policy of the output log, in paused time.
 
+mod parting;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use super::Exit;
-use super::output::{Channel, Event, Log, Settings};
+use super::output::{Channel, Event, Log, Settings, Subscription};
 use crate::base::Lives;
 use crate::sys::wait::Ended;
 

@@ -111,4 +111,15 @@ mod tests {
         assert_eq!(stream.next().await.unwrap().unwrap(), 0);
         assert_eq!(start.elapsed().as_secs(), 26);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_jumps_over_many_beats_makes_one() {
+        let silence = tokio_stream::pending::<Result<i32, Status>>();
+        let mut stream = keep_alive(silence, Duration::from_secs(10), || 0);
+        tokio::time::advance(Duration::from_secs(1000)).await;
+        assert_eq!(stream.next().await.unwrap().unwrap(), 0);
+        let begin = Instant::now();
+        assert_eq!(stream.next().await.unwrap().unwrap(), 0);
+        assert_eq!(begin.elapsed().as_secs(), 10);
+    }
 }

@@ -22,6 +22,8 @@ use crate::sys::socket;
 /// How long a request may go on once programs are being stopped: short answers finish, and a freeze stays well below
 /// a second.
 const GRACE: Duration = Duration::from_millis(500);
+/// How long a connection that was just made may take to say its first request.
+const FIRST: Duration = Duration::from_millis(100);
 /// How long written bytes may take to be acknowledged: several round trips to anywhere.
 const ARRIVAL: Duration = Duration::from_millis(200);
 /// Between two looks at what is not acknowledged; the kernel has no event for it.
@@ -49,7 +51,7 @@ where
     let pause = async {
         if fresh {
             // It came too late to be parted with the others. Its request may be one that undoes the freeze.
-            let _ = timeout(GRACE, visit.begun()).await;
+            let _ = timeout(FIRST, visit.begun()).await;
         } else {
             lives.parted().await;
         }

@@ -33,6 +33,15 @@ async fn an_error_keeps_its_metadata() {
 }
 
 #[tokio::test]
+async fn an_error_that_ends_a_stream_keeps_its_metadata() {
+    let server = Server::start().await;
+    for face in STREAM {
+        let answer = call(&server, face, START, &[br#"{"process":{"cmd":"break"}}"#], &[]).await;
+        assert_eq!((answer.code, answer.trailers.get("x-why").unwrap().to_str().unwrap()), (10, "because"), "{face:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_answer_has_the_content_type_of_the_call_and_nothing_of_tonics() {
     let server = Server::start().await;
     for (path, faces) in [(STAT, UNARY), (START, STREAM)] {

@@ -281,7 +281,7 @@ async fn a_socket_that_an_agent_left_is_taken_over_and_one_that_is_served_is_not
     assert!(second.will_freeze(LONG, 1).await.is_empty());
     stage.tasks.drain(LONG).await;
     let tasks = Tasks::default();
-    let (life, lives) = tokio::sync::watch::channel(Life { phase: Phase::Thawing, generation: 9 });
+    let (life, lives) = tokio::sync::watch::channel(Life { phase: Phase::Thawing, generation: 9, ..Life::default() });
     let _third = Notifier::start(settings, Lives::new(lives), &tasks);
     let mut listener = stage.stranger().await;
     assert_eq!(listener.hear().await, json!({"event": "hello", "phase": "thawing", "generation": 9}));
