@@ -11,6 +11,19 @@
 //! `ptys` freezes everything. Each program has a leaf of its own, which is what makes killing *all* of it one write
 //! (`cgroup.kill`), whatever it forked and however often it changed sessions. Without cgroup v2 programs run all
 //! the same and the kill walks `/proc` instead (`tree`).
+//!
+//! # Freezing
+//! A [`Freezer`] tells cgroups to freeze (`cgroup.freeze`) and waits until the kernel says that they stand still
+//! (`cgroup.events`). What is told is remembered first, with its file open, so that a thaw is a handful of writes that
+//! need no path, no memory and no waiting, and that another process can do when we are dead.
+//!
+//! What the guest froze itself (a paused container) is neither told nor let go. It is found before anything of ours is
+//! frozen, and once more just before each write. An agent that died leaves its freezes behind: they cannot be told
+//! from the guest's but by its [`Record`], so its successor lets go the whole tree, except for what the record names.
+//!
+//! - `window` one freeze: what is ours, what is the guest's; `sweep` which cgroups a hierarchy freeze stops
+//! - `settle` the wait; `straggler` who it waited for in vain; `audit` what a resume finds
+//! - `cgroup` the files themselves
 
 mod audit;
 mod cgroup;

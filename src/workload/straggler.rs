@@ -56,7 +56,7 @@ fn within(root: &Path, cgroup: &Path, limit: usize, left: &mut usize, found: &mu
     }
 }
 
-/// Counts threads of programs in uninterruptible waits, in the whole machine; at most [`SEARCHED`] are looked at.
+/// Counts threads of programs in uninterruptible waits, in the whole machine; at most 4,096 are looked at.
 #[must_use]
 pub fn uninterruptible() -> usize {
     let numbers = |dir: &Path| {

@@ -11,7 +11,7 @@ use crate::workload::Freezer;
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 fn name() -> String {
-    format!("thawd-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+    format!("thawd-freeze-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Waits until `test` holds; the kernel moves processes when it likes.
