@@ -13,7 +13,7 @@ use super::guard::Guarded;
 use super::hooks::Hooks;
 use super::ledger::Ledger;
 use super::lifecycle::{Command, Facts, Lifecycle, QUEUE, Shown};
-use super::notify::Notifier;
+use super::notify::{Notifier, Resumed};
 use super::options::{LEASE, Settings, Thaw};
 use super::report::Report;
 use super::resume::{Clocks, Manifest, Sign, Signs};
@@ -88,6 +88,10 @@ pub fn start(settings: Settings, around: Surroundings, tasks: &Tasks) -> Lifecyc
     let signs = Signs::open(Arc::clone(&clocks));
     let lives = Lives::new(around.life.subscribe());
     let notifier = Notifier::start(settings.notify.clone(), lives, tasks);
+    let last = notifier.last().unwrap_or_default();
+    if let Err(error) = notifier.write_generation(&last) {
+        tracing::warn!(%error, "cannot write the generation file");
+    }
     let hooks = Arc::new(Hooks::new(settings.hooks.clone(), Arc::clone(&around.workload), tasks.clone()));
     let ledger = Ledger::new(settings.run());
     let mut freezer = around.workload.freezer();
@@ -95,12 +99,13 @@ pub fn start(settings: Settings, around: Surroundings, tasks: &Tasks) -> Lifecyc
     let (commands, received) = mpsc::channel(QUEUE);
     let (cancels, cancelled) = mpsc::channel(QUEUE);
     let shown = Arc::new(Shown::default());
-    *shown.lock() = Facts { capabilities: capabilities(&signs, &around.workload), ..Facts::default() };
+    *shown.lock() =
+        Facts { capabilities: capabilities(&signs, &around.workload), paused: last.paused_total, ..Facts::default() };
     let life = around.life.subscribe();
     let driver = Driver {
         settings,
         around,
-        machine: Machine::default(),
+        machine: Machine::of(last.generation),
         freezer,
         disk: Disk::default(),
         root: Disk::default(),
@@ -118,6 +123,7 @@ pub fn start(settings: Settings, around: Surroundings, tasks: &Tasks) -> Lifecyc
         noticed: None,
     };
     let clocks = Arc::clone(&driver.clocks);
+    driver.publish(|_| {});
     tasks.spawn(driver.run(received, cancelled));
     Lifecycle { commands, cancels, shown, life, clocks }
 }

@@ -53,6 +53,11 @@ pub(super) enum Thawing {
 }
 
 impl Machine {
+    /// Begins in the life that an agent before this one counted.
+    pub(super) fn of(generation: u64) -> Self {
+        Self { generation, ..Self::default() }
+    }
+
     /// Tells whether programs run.
     pub(super) fn phase(&self) -> Phase {
         self.phase

@@ -35,6 +35,25 @@ pub(super) fn write(path: &Path, resumed: &Resumed) -> io::Result<()> {
     fs::rename(&new, path)
 }
 
+/// Reads what was written last, by us or by an agent that died; `None` where there is no such file.
+pub(super) fn read(path: &Path) -> Option<Resumed> {
+    let text = fs::read_to_string(path).ok()?;
+    let mut resumed = Resumed::default();
+    for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
+        let millis = || value.parse().map(Duration::from_millis).ok();
+        match name {
+            "generation" => resumed.generation = value.parse().ok()?,
+            "paused_ms" => resumed.paused = millis()?,
+            "paused_total_ms" => resumed.paused_total = millis()?,
+            "clone" => resumed.clone = value == "1",
+            "clock_step_ns" => resumed.clock_step_ns = value.parse().ok()?,
+            "resumed_at_unix_ns" => resumed.resumed_at_unix_ns = value.parse().ok()?,
+            _ => {}
+        }
+    }
+    Some(resumed)
+}
+
 fn text(resumed: &Resumed) -> String {
     let Resumed { generation, paused, paused_total, clone, clock_step_ns, resumed_at_unix_ns } = resumed;
     format!(

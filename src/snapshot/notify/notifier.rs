@@ -62,10 +62,10 @@ impl Notifier {
         Self { file, wait, crowd }
     }
 
-    /// Tells the path of the generation file, for the variable `THAWD_GENERATION_FILE`.
+    /// Reads the generation file as an agent before this one left it.
     #[must_use]
-    pub fn generation_file(&self) -> &Path {
-        &self.file
+    pub fn last(&self) -> Option<Resumed> {
+        generation::read(&self.file)
     }
 
     /// Writes the generation file anew; readers see the old one or the new one, never a half. Two calls at once may

@@ -258,7 +258,8 @@ async fn a_listener_that_never_reads_holds_up_nobody_and_is_sent_away() {
 #[tokio::test]
 async fn the_generation_file_is_replaced_as_a_whole_and_read_by_everybody() {
     let stage = Stage::new(1, 1);
-    let file = stage.notifier.generation_file();
+    let file = &stage.folder.join("generation");
+    assert_eq!(stage.notifier.last(), None);
     stage.notifier.write_generation(&Resumed::default()).unwrap();
     let old = fs::File::open(file).unwrap();
     fs::write(file.with_extension("new"), "left by an agent that died").unwrap();
@@ -266,6 +267,9 @@ async fn the_generation_file_is_replaced_as_a_whole_and_read_by_everybody() {
     let want = "generation=4\npaused_ms=30000\npaused_total_ms=90001\nclone=1\nclock_step_ns=-12\n\
                 resumed_at_unix_ns=1700000000000000001\n";
     assert_eq!(fs::read_to_string(file).unwrap(), want);
+    let millis = |time: Duration| Duration::from_millis(time.as_millis().try_into().unwrap());
+    let told = Resumed { paused: millis(RESUMED.paused), paused_total: millis(RESUMED.paused_total), ..RESUMED };
+    assert_eq!(stage.notifier.last(), Some(told));
     assert!(std::io::read_to_string(old).unwrap().starts_with("generation=0\npaused_ms=0\n"));
     assert_eq!(fs::metadata(file).unwrap().mode() & 0o777, 0o644);
     assert_eq!(fs::metadata(&stage.folder).unwrap().mode() & 0o777, 0o755);
