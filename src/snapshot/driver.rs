@@ -13,7 +13,7 @@ use super::guard::Guarded;
 use super::hooks::Hooks;
 use super::ledger::Ledger;
 use super::lifecycle::{Command, Facts, Lifecycle, QUEUE, Shown};
-use super::notify::{Notifier, Resumed};
+use super::notify::Notifier;
 use super::options::{LEASE, Settings, Thaw};
 use super::report::Report;
 use super::resume::{Clocks, Manifest, Sign, Signs};

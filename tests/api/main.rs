@@ -6,6 +6,7 @@ mod support;
 
 mod auth;
 mod daemon;
+mod freeze;
 mod grpc;
 mod guest;
 mod listen;

@@ -18,6 +18,8 @@ pub struct Daemon {
     child: Child,
     pub address: SocketAddr,
     pub folder: PathBuf,
+    /// A part of the cgroup tree of its own, for what would disturb other daemons.
+    pub cgroups: Option<PathBuf>,
 }
 
 impl Daemon {
@@ -27,14 +29,37 @@ impl Daemon {
 
     /// Starts with more flags.
     pub fn with(flags: &[&str]) -> Self {
+        Self::launch(scratch(), None, flags)
+    }
+
+    /// Starts in a part of the cgroup tree of its own: what it freezes is nobody else's.
+    pub fn apart(flags: &[&str]) -> Self {
         let folder = scratch();
+        let root = cgroup_root().expect("a writable cgroup v2 is needed to test freezing");
+        let cgroups = root.join(folder.file_name().unwrap());
+        std::fs::create_dir(&cgroups).unwrap();
+        Self::launch(folder, Some(cgroups), flags)
+    }
+
+    /// Starts another daemon in the place of one that died: same folder, same cgroups, new port.
+    pub fn again(mut self) -> Self {
+        let folder = std::mem::take(&mut self.folder);
+        let cgroups = self.cgroups.take();
+        drop(self);
+        Self::launch(folder, cgroups, &[])
+    }
+
+    fn launch(folder: PathBuf, cgroups: Option<PathBuf>, flags: &[&str]) -> Self {
         let port = free_port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let log = std::fs::File::create(folder.join("log")).unwrap();
         let listen = format!("tcp://{address}");
         let child = Command::new(env!("CARGO_BIN_EXE_thawd"))
             .args(["-isnotfc", "--listen", &listen])
-            .args(cgroup_flags())
+            .args(match &cgroups {
+                Some(root) => vec!["-cgroup-root".into(), root.display().to_string()],
+                None => cgroup_flags(),
+            })
             .args(flags)
             .env("THAWD_RUN_DIR", folder.join("run"))
             .env("THAWD_HOOKS_DIR", folder.join("hooks"))
@@ -45,7 +70,7 @@ impl Daemon {
             .stderr(log)
             .spawn()
             .unwrap();
-        let daemon = Self { child, address, folder };
+        let daemon = Self { child, address, folder, cgroups };
         wait_until("the daemon answers", || TcpStream::connect(address).is_ok());
         daemon
     }
@@ -68,6 +93,12 @@ impl Daemon {
         }
     }
 
+    /// Kills it as a crash would, and waits.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Ends it as a service manager does, and waits.
     pub fn terminate(&mut self) {
         nix::sys::signal::kill(
@@ -87,8 +118,34 @@ impl Drop for Daemon {
         if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
             self.terminate();
         }
-        let _ = std::fs::remove_dir_all(&self.folder);
+        if let Some(root) = &self.cgroups {
+            remove_cgroups(root);
+        }
+        if !self.folder.as_os_str().is_empty() {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
     }
+}
+
+/// Lets go and kills what is in a part of the cgroup tree, and removes it.
+fn remove_cgroups(root: &Path) {
+    let _ = std::fs::write(root.join("user/cgroup.freeze"), "0");
+    let _ = std::fs::write(root.join("ptys/cgroup.freeze"), "0");
+    let _ = std::fs::write(root.join("cgroup.kill"), "1");
+    let deadline = Instant::now() + PATIENCE;
+    while root.exists() && Instant::now() < deadline {
+        remove_below(root);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn remove_below(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_below(&entry.path());
+        }
+    }
+    let _ = std::fs::remove_dir(folder);
 }
 
 /// What a request could leak.
