@@ -73,15 +73,22 @@ impl Signs {
     }
 
     /// Waits for the next sign; for ever where there is no source. Cancel-safe.
+    ///
+    /// One resume may give several, some milliseconds apart (measured under QEMU 10: the announcement first, then the
+    /// line of the log); [`Signs::settle`] after the repair takes those that have come by then.
     pub async fn next(&self) -> Sign {
         loop {
             let sign = tokio::select! {
+                // The surest first: one resume gives several signs.
+                biased;
                 sign = woken(self.page.as_ref().and_then(|page| page.wakes.as_ref()), |_| self.generation()) => sign,
                 sign = woken(self.log.as_ref(), fork) => sign,
                 sign = woken(self.links.as_ref(), |links| self.announcement(links)) => sign,
             };
-            if let Some(sign) = sign {
-                return sign;
+            match (sign, &self.log) {
+                (None, _) => {}
+                (Some(Sign::Gap(_)), Some(log)) if fork(log).is_some() => return Sign::Fork,
+                (Some(sign), _) => return sign,
             }
         }
     }

@@ -107,8 +107,18 @@ struct State {
     bearing: Option<Bearing>,
     /// Running time of the last look for a pause.
     looked: Duration,
-    /// Seconds that the wall clock is ahead of the real-time clock, which keeps local time then.
+    /// What turns the real-time clock into the true time.
+    offset: Offset,
+}
+
+/// How far the true time is ahead of a real-time clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Offset {
+    /// Seconds, for a clock that keeps local time.
     zone: i64,
+    /// Nanoseconds, for a clock whose seconds begin at other moments: that of QEMU is late by the fraction of a
+    /// second at which QEMU was started, for ever.
+    phase: i64,
 }
 
 /// The true time at a moment of running time.
@@ -130,7 +140,7 @@ impl Clocks {
     /// Reads the best clock; `None` when there is none.
     #[must_use]
     pub fn sample(&self) -> Option<Sample> {
-        self.read(self.state().zone)
+        self.read(self.state().offset)
     }
 
     /// Gives the true time minus the wall clock, in nanoseconds; 0 within the grain, `None` when nobody knows.
@@ -143,17 +153,18 @@ impl Clocks {
     /// freeze: from it we learn whether the real-time clock keeps local time.
     pub fn mark(&self) {
         let mut state = self.state();
-        if let (Some(sample), Ok(now)) = (self.read(0), clock::realtime()) {
-            state.zone = if sample.source == Source::Rtc { zone(sample, now) } else { 0 };
+        let utc = Offset { zone: 0, ..state.offset };
+        if let (Some(sample), Ok(now)) = (self.read(utc), clock::realtime()) {
+            state.offset.zone = if sample.source == Source::Rtc { zone(sample, now) } else { 0 };
         }
-        state.bearing = self.bearing(state.zone);
+        state.bearing = self.bearing(state.offset);
     }
 
-    /// Gives the true time that has passed since the last bearing without the guest running, and takes a new one.
-    /// `None` when nobody knows; zero within the grain.
+    /// Gives the true time that has passed since the last bearing without the guest running, and takes a new one, so
+    /// that each pause is told once. `None` when nobody knows; zero within the grain.
     pub fn paused(&self) -> Option<Duration> {
         let mut state = self.state();
-        let now = self.bearing(state.zone)?;
+        let now = self.bearing(state.offset)?;
         let paused = state.bearing.replace(now)?.pause(now)?;
         Some(if paused < now.sample.grain { Duration::ZERO } else { paused })
     }
@@ -162,7 +173,7 @@ impl Clocks {
     /// surely one.
     pub fn surely_paused(&self) -> Option<Duration> {
         let mut state = self.state();
-        let now = self.bearing(state.zone)?;
+        let now = self.bearing(state.offset)?;
         state.looked = now.running;
         let Some(last) = state.bearing else {
             state.bearing = Some(now);
@@ -199,27 +210,53 @@ impl Clocks {
         step_to(sample, if sample.source == Source::Rtc { COARSE } else { EXACT.max(sample.grain) })
     }
 
-    /// Finds the edge of the real-time clock's second and steps forward to it, exact to 10 ms; to be run once, in the
-    /// background, after a [`Clocks::step`] whose source was [`Source::Rtc`]. Takes up to 1.1 s. Cancel-safe.
+    /// Finds the edge of the real-time clock's second and steps forward to it; to be run once, in the background,
+    /// after a [`Clocks::step`] whose source was [`Source::Rtc`]. Exact to 10 ms if the clock was
+    /// [calibrated](Clocks::calibrate), else as late as that clock is. Takes up to 1.1 s. Cancel-safe.
     ///
     /// # Errors
     /// As [`Clocks::step`].
     pub async fn refine(&self) -> io::Result<Step> {
-        let nothing = Ok(Step { by_ns: 0, source: Source::None });
-        let Some(first) = self.sample().filter(|sample| sample.source == Source::Rtc) else {
-            return nothing;
+        match self.edge().await {
+            Some(sample) => step_to(sample, 2 * EDGE),
+            None => Ok(Step { by_ns: 0, source: Source::None }),
+        }
+    }
+
+    /// Learns where the real-time clock's seconds begin, while the wall clock is right; to be run once in the
+    /// background, at the start and after the host has told its time. Takes up to 1.1 s; does nothing where there is
+    /// a better clock. Cancel-safe.
+    pub async fn calibrate(&self) {
+        let Some(edge) = self.edge().await else {
+            return;
         };
+        let Ok(now) = clock::realtime() else {
+            return;
+        };
+        let late = if now < edge.wall { -nanoseconds(edge.wall - now) } else { nanoseconds(now - edge.wall) };
+        let mut state = self.state();
+        let phase = state.offset.phase.saturating_add(late);
+        // More is no phase: one of the two clocks is wrong.
+        if phase.unsigned_abs() <= u64::try_from(COARSE.as_nanos()).unwrap_or(u64::MAX) {
+            state.offset.phase = phase;
+            state.bearing = self.bearing(state.offset);
+        }
+    }
+
+    /// Waits for the next second of the real-time clock and gives the true time by it, as it is now.
+    async fn edge(&self) -> Option<Sample> {
+        let first = self.sample().filter(|sample| sample.source == Source::Rtc)?;
         let began = Instant::now();
         while began.elapsed() < EDGE_LIMIT {
             tokio::time::sleep(EDGE).await;
             match self.sample() {
-                Some(sample) if sample.wall != first.wall => {
-                    return step_to(Sample { grain: EDGE, ..sample }, 2 * EDGE);
+                Some(next) if next.wall != first.wall => {
+                    return Some(Sample { wall: next.wall + EDGE / 2, grain: EDGE, ..next });
                 }
                 _ => {}
             }
         }
-        nothing
+        None
     }
 
     /// Says whether there is a clock of the hypervisor.
@@ -234,20 +271,28 @@ impl Clocks {
         self.rtc.is_some()
     }
 
-    fn read(&self, zone: i64) -> Option<Sample> {
+    fn read(&self, offset: Offset) -> Option<Sample> {
         if let Some(wall) = self.ptp.as_ref().and_then(|clock| hosttime::ptp(clock).ok()) {
             return Some(Sample { wall, grain: Duration::ZERO, source: Source::Ptp });
         }
-        let seconds = hosttime::rtc(self.rtc.as_ref()?).ok()?.as_secs().checked_add_signed(zone)?;
-        Some(Sample { wall: Duration::from_secs(seconds), grain: Duration::from_secs(1), source: Source::Rtc })
+        let wall = offset.apply(hosttime::rtc(self.rtc.as_ref()?).ok()?)?;
+        Some(Sample { wall, grain: Duration::from_secs(1), source: Source::Rtc })
     }
 
-    fn bearing(&self, zone: i64) -> Option<Bearing> {
-        Some(Bearing { sample: self.read(zone)?, running: clock::running().ok()? })
+    fn bearing(&self, offset: Offset) -> Option<Bearing> {
+        Some(Bearing { sample: self.read(offset)?, running: clock::running().ok()? })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Offset {
+    fn apply(self, seconds: Duration) -> Option<Duration> {
+        let zoned = Duration::from_secs(seconds.as_secs().checked_add_signed(self.zone)?);
+        let phase = Duration::from_nanos(self.phase.unsigned_abs());
+        if self.phase < 0 { zoned.checked_sub(phase) } else { zoned.checked_add(phase) }
     }
 }
 

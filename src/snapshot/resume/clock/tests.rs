@@ -98,6 +98,47 @@ fn a_clock_that_keeps_local_time_is_told_from_a_guest_that_is_late() {
 }
 
 #[test]
+fn an_offset_turns_a_late_clock_of_local_time_into_the_true_time() {
+    let offset = Offset { zone: -7200, phase: 700_000_000 };
+    assert_eq!(offset.apply(NOW), Some(NOW - 7200 * SECOND + ms(700)));
+    assert_eq!(Offset { zone: 0, phase: -300_000_000 }.apply(NOW), Some(NOW - ms(300)));
+    assert_eq!(offset.apply(SECOND), None);
+}
+
+/// A real-time clock in a file: whole seconds, beginning `late` after those of this machine.
+struct Late {
+    path: std::path::PathBuf,
+    late: Duration,
+}
+
+impl Late {
+    async fn tick(&self) {
+        loop {
+            let now = clock::realtime().unwrap() - self.late;
+            // As long as before, so that no reader sees it cut.
+            let file = File::options().write(true).open(&self.path).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&file, now.as_secs().to_string().as_bytes(), 0).unwrap();
+            tokio::time::sleep(ms(1)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_calibrated_clock_knows_when_its_seconds_begin() {
+    let path = std::env::temp_dir().join(format!("thawd-late-{}", std::process::id()));
+    std::fs::write(&path, (clock::realtime().unwrap() - ms(600)).as_secs().to_string()).unwrap();
+    let clocks = Clocks { ptp: None, rtc: Some(File::open(&path).unwrap()), state: Mutex::default() };
+    let late = Late { path: path.clone(), late: ms(600) };
+    tokio::select! {
+        () = late.tick() => {}
+        () = clocks.calibrate() => {}
+    }
+    let phase = clocks.state().offset.phase;
+    assert!((540_000_000..700_000_000).contains(&phase), "{phase}");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
 fn a_machine_without_clocks_knows_nothing_and_is_left_alone() {
     let clocks = Clocks { ptp: None, rtc: None, state: Mutex::default() };
     clocks.mark();
@@ -113,7 +154,7 @@ fn a_look_for_a_pause_asks_the_clock_once_a_second_at_most() {
     std::fs::write(&path, "1800000000\n").unwrap();
     let rtc = Some(File::open(&path).unwrap());
     let clocks = Clocks { ptp: None, rtc, state: Mutex::default() };
-    clocks.state().bearing = clocks.bearing(0);
+    clocks.state().bearing = clocks.bearing(Offset::default());
     std::fs::write(&path, "1800000100\n").unwrap();
     let noticed = clocks.noticed_pause().unwrap();
     assert!(noticed > Duration::from_secs(90), "{noticed:?}");
