@@ -75,8 +75,10 @@ fn an_upload_beside_the_freeze_is_cut_and_the_freeze_is_answered() {
             .body(Body::new(body))
             .unwrap();
         let upload = tokio::spawn(channel.request(request));
-        sender.send(Ok(Frame::data(Bytes::from(vec![0; 100_000])))).await.unwrap();
-        sender.send(Ok(Frame::data(Bytes::from(vec![0; 100_000])))).await.unwrap();
+        // More than the window of a stream: the server has read some of it.
+        for _ in 0..30 {
+            sender.send(Ok(Frame::data(Bytes::from(vec![0; 100_000])))).await.unwrap();
+        }
         assert_eq!(freeze(&channel, &origin).await, (200, Bytes::from_static(b"0")));
         let cut = tokio::time::timeout(PATIENCE, upload).await.unwrap().unwrap();
         assert!(cut.is_err(), "{cut:?}");
