@@ -100,7 +100,7 @@ impl App {
                 defaults,
                 gate: Arc::clone(&gate),
             }));
-        let rpc = services(process, filesystem, rpc::lifecycle::Lifecycle::new(lifecycle)).await;
+        let rpc = services(process, filesystem, rpc::lifecycle::Lifecycle::new(lifecycle), lives.clone()).await;
         let router = stack(plain, rpc, &SERVICES, gate, accounts, admission);
         Ok(Self { listeners, router, server: config.server, table, tasks, connections })
     }
@@ -128,6 +128,7 @@ async fn services(
     process: rpc::process::Process,
     filesystem: rpc::filesystem::Filesystem,
     lifecycle: rpc::lifecycle::Lifecycle,
+    lives: Lives,
 ) -> Router {
     let process = ProcessServer::new(process).max_decoding_message_size(usize::MAX);
     let filesystem = FilesystemServer::new(filesystem).max_decoding_message_size(usize::MAX);
@@ -144,7 +145,7 @@ async fn services(
         methods.extend(binary(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET));
         methods.extend(binary(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET));
     }
-    let rpc = wire::layer(methods, wire::Settings::default()).layer(routes.prepare());
+    let rpc = wire::layer(methods, wire::Settings { lives, ..wire::Settings::default() }).layer(routes.prepare());
     Router::new().fallback_service(rpc)
 }
 

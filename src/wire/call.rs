@@ -3,15 +3,15 @@
 use http::header::ALLOW;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method as Verb, Response, StatusCode, Version};
-use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 
 use super::check::Rules;
 use super::codec::Format;
+use super::deadline::Deadline;
 use super::dialect::{ContentType, Dialect};
 use super::method::{Method, Methods};
-use super::reply::{deadline, deadline_exceeded};
+use super::reply::deadline_exceeded;
 use super::settings::Settings;
 use super::status::Outcome;
 use super::timeout::{self, Timeout};
@@ -29,7 +29,7 @@ pub(super) struct Call {
     /// What the messages of the request must obey.
     pub(super) rules: Rules,
     /// When the call ends by itself.
-    pub(super) deadline: Option<Instant>,
+    pub(super) deadline: Option<Deadline>,
     /// Messages of the answer from this size on are compressed.
     pub(super) gzip_from: Option<usize>,
 }
@@ -74,7 +74,7 @@ impl Call {
         Ok(Self {
             content_type,
             rules: Rules { limit: settings.max_request_message, compressed, single: !method.client_streaming() },
-            deadline: timeout.and_then(deadline),
+            deadline: timeout.map(|timeout| Deadline::new(&settings.lives, timeout)),
             gzip_from: from.filter(|_| accepts),
         })
     }

@@ -62,6 +62,7 @@ mod call;
 mod check;
 mod code;
 mod codec;
+mod deadline;
 mod dialect;
 mod envelope;
 mod gzip;

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::Frame;
-use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tonic::body::Body;
 
 use super::call::Call;
+use super::deadline::Deadline;
 use super::dialect::Dialect;
 use super::envelope::{COMPRESSED, Cutter, END_STREAM, HEAD, TRAILERS, head, seal};
 use super::refusal;
@@ -48,7 +48,7 @@ pub(super) fn answer(call: &Call, response: Response<Body>) -> Response<Body> {
     let reply = Reply {
         dialect: call.content_type.dialect,
         inner: Some(body),
-        deadline: call.deadline.map(|at| Box::pin(sleep_until(at))),
+        deadline: call.deadline.clone(),
         trailers: trailers.0.into_headers(),
         squeeze: call.gzip_from.map(|from| (from, Cutter::default())),
         ready: VecDeque::new(),
@@ -62,7 +62,7 @@ struct Reply {
     dialect: Dialect,
     /// `None` once the ending was written.
     inner: Option<Body>,
-    deadline: Option<Pin<Box<Sleep>>>,
+    deadline: Option<Deadline>,
     /// Metadata that the ending carries in any case.
     trailers: HeaderMap,
     /// Compresses messages from a size on.
@@ -104,9 +104,8 @@ impl Reply {
     }
 
     /// Returns whether the deadline passed. Looks at no clock without one.
-    fn expired(&mut self, cx: &mut Context<'_>) -> bool {
-        let deadline = self.deadline.as_mut();
-        deadline.is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
+    fn expired(&self, cx: &mut Context<'_>) -> bool {
+        self.deadline.as_ref().is_some_and(|deadline| deadline.poll(cx).is_ready())
     }
 }
 
@@ -149,11 +148,6 @@ impl http_body::Body for Reply {
 /// The status of a call whose time is over.
 pub(super) fn deadline_exceeded() -> Status {
     Status::deadline_exceeded("the deadline of the call passed")
-}
-
-/// Returns when a call that begins now must have ended; `None` for beyond all clocks.
-pub(super) fn deadline(timeout: std::time::Duration) -> Option<Instant> {
-    Instant::now().checked_add(timeout)
 }
 
 fn put(dialect: Dialect, chunk: Bytes, out: &mut VecDeque<Frame<Bytes>>) {

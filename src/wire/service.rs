@@ -98,9 +98,11 @@ where
     R::Error: Into<StdError>,
 {
     let answer = translated(call, answer);
-    match call.deadline {
-        None => answer.await,
-        Some(at) => tokio::time::timeout_at(at, answer).await.unwrap_or_else(|_| call.fail(deadline_exceeded())),
+    let Some(deadline) = &call.deadline else { return answer.await };
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        () = deadline.passed() => call.fail(deadline_exceeded()),
     }
 }
 

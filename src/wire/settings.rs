@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::base::Lives;
+
 /// Limits and habits of a [`Wire`](crate::wire::Wire).
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -15,6 +17,8 @@ pub struct Settings {
     pub gzip_stream_from: Option<usize>,
     /// How long to read on after an early answer.
     pub linger: Linger,
+    /// Whose running time the deadlines of calls count.
+    pub lives: Lives,
 }
 
 impl Default for Settings {
@@ -25,6 +29,7 @@ impl Default for Settings {
             gzip_unary_from: Some(1024),
             gzip_stream_from: Some(1024),
             linger: Linger::default(),
+            lives: Lives::always(),
         }
     }
 }

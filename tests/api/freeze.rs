@@ -133,8 +133,12 @@ fn init_lets_the_workload_go_whatever_it_brings() {
     let daemon = Daemon::apart(&[]);
     let counter = Counter::start(&daemon);
     let init = |body: &str| request(daemon.address, "POST", "/init", &[], body.as_bytes());
-    assert_eq!(init(r#"{"timestamp":"2025-01-01T00:00:02Z","envVars":{"A":"1"}}"#).status, 204);
-    for body in ["{}", r#"{"timestamp":"2025-01-01T00:00:01Z","envVars":{"A":"2"}}"#] {
+    // The true time: a host's time stamp sets the clock of the machine that runs this.
+    let now = std::time::SystemTime::now();
+    let stamp = |time: std::time::SystemTime| prost_types::Timestamp::from(time).to_string();
+    assert_eq!(init(&format!(r#"{{"timestamp":"{}","envVars":{{"A":"1"}}}}"#, stamp(now))).status, 204);
+    let older = format!(r#"{{"timestamp":"{}","envVars":{{"A":"2"}}}}"#, stamp(now - Duration::from_secs(1)));
+    for body in ["{}", &older] {
         assert_eq!(post(&daemon, "/freeze?maxWaitMs=5000").status, 200);
         assert!(counter.stands_still());
         assert_eq!(init("{").status, 400);
