@@ -48,7 +48,7 @@ if [ -n "$kernel" ]; then
 else
     kernel_dir=$(distribution_kernel)
 fi
-if [ -n "$base" ]; then tree=$(base_tree "$base"); else tree=$(flavour_tree); fi
+if [ -n "$base" ]; then tree=$(base_tree "$base"); else tree=$(flavour_tree "$flavour"); fi
 
 key=$(content_key "$thawd" "$kernel_dir/key" "$tree/key" rootfs/build.sh rootfs/lib.sh rootfs/pack rootfs/flavours \
     rootfs/tools rootfs/systemd rootfs/openrc)-$size

@@ -3,6 +3,8 @@
 CACHE=$PWD/target/images/cache
 # Every file of an image has this time (2024-01-01): newer than any that a guest's clock starts with.
 export SOURCE_DATE_EPOCH=1704067200
+# Raise it when the functions below put trees together in another way: trees in the cache carry it in their names.
+LAYOUT=1
 
 need_image_tools() {
     need apt-get apt
@@ -84,7 +86,7 @@ distribution_kernel() {
     local arch codename dir name suite= debs
     arch=$(dpkg --print-architecture)
     codename=$(release VERSION_CODENAME)
-    dir=$CACHE/kernel-$codename-$arch-$(content_key rootfs/modules rootfs/tools rootfs/lib.sh)
+    dir=$CACHE/kernel-$codename-$arch-$(content_key rootfs/modules rootfs/tools/modules rootfs/tools/vmlinux)
     if ! [ -f "$dir/key" ]; then
         private_apt_ready
         name=linux-image-cloud-$arch
@@ -130,6 +132,50 @@ own_kernel() {
 
 # A tree is a folder of the cache with tree.tar and the file key.
 
+# flavour_tree FLAVOUR: makes the flavour's own tree from packages; prints its folder. The flavour says which (PACKAGES,
+# WITHOUT, CLOSURE) and puts them together (make_tree DEBS TREE).
+flavour_tree() {
+    local flavour=$1 dir
+    dir=$CACHE/$flavour-$(release VERSION_CODENAME)-$(dpkg --print-architecture)-$LAYOUT-$(content_key "rootfs/flavours/$flavour")
+    if ! [ -f "$dir/key" ]; then
+        private_apt_ready
+        local packages=$PACKAGES
+        if [ -n "$CLOSURE" ]; then packages=$(with_needs "$PACKAGES" | grep -Evx "$WITHOUT"); fi
+        say "fetching $(wc -w <<<"$packages") packages for $flavour"
+        # shellcheck disable=SC2086 # several packages in one word
+        fetch "$dir/debs" $packages
+        say "putting them together"
+        as_root bash -euo pipefail -c '
+            cd "$1"; source scripts/lib.sh; source rootfs/lib.sh; source "rootfs/flavours/$2"
+            rm -rf "$3/tree"; mkdir -p "$3/tree"
+            make_tree "$3/debs" "$3/tree"
+            tar -C "$3/tree" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --numeric-owner --format=gnu -cf "$3/tree.tar" .
+            rm -rf "$3/tree"' - "$PWD" "$flavour" "$dir"
+        (cd "$dir/debs" && ls) >"$dir/packages"
+        rm -rf "$dir/debs"
+        content_key "$dir/tree.tar" >"$dir/key"
+    fi >&2
+    echo "$dir"
+}
+
+# with_needs PACKAGES: adds what they need, one package a line, as apt would install them on an empty disk.
+with_needs() {
+    # shellcheck disable=SC2086 # several packages in one word
+    private_apt apt-get -s --no-install-recommends install $1 | sed -n 's/^Inst \([^ ]*\) .*/\1/p'
+}
+
+# unpack_debs DEBS TREE: unpacks packages into one tree in which /bin, /sbin and /lib are links below /usr.
+unpack_debs() {
+    local name deb
+    for name in bin sbin lib lib64; do
+        mkdir -p "$2/usr/$name"
+        ln -sfn "usr/$name" "$2/$name"
+    done
+    for deb in "$1"/*.deb; do
+        dpkg-deb --fsys-tarfile "$deb" | tar -C "$2" --keep-directory-symlink --numeric-owner -xpf -
+    done
+}
+
 # base_tree DIR|TAR: makes a tree of what somebody else made; prints its folder.
 base_tree() {
     local base=$1 dir
@@ -140,7 +186,11 @@ base_tree() {
     fi
     if ! [ -f "$dir/key" ]; then
         mkdir -p "$dir"
-        if [ -d "$base" ]; then tar -C "$base" --numeric-owner -cf "$dir/tree.tar" .; else unpacked "$base" >"$dir/tree.tar"; fi
+        if [ -d "$base" ]; then
+            tar -C "$base" --sort=name --numeric-owner -cf "$dir/tree.tar" .
+        else
+            unpacked "$base" >"$dir/tree.tar"
+        fi
         content_key "$dir/tree.tar" >"$dir/key"
     fi >&2
     echo "$dir"
@@ -154,10 +204,4 @@ unpacked() {
     28b52ffd) zstd -dcq "$1" ;;
     *) cat "$1" ;;
     esac
-}
-
-# keep_tree DIR TREE: keeps a tree in the cache.
-keep_tree() {
-    tar -C "$2" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --numeric-owner --format=gnu -cf "$1/tree.tar" .
-    content_key "$1/tree.tar" >"$1/key"
 }

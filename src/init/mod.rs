@@ -36,6 +36,7 @@ mod volume;
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use cmdline::Cmdline;
@@ -107,9 +108,16 @@ fn machine(mut line: Vec<OsString>) -> Entered {
     Entered::Ended(Supervisor::new(line, Place::Machine).run())
 }
 
-/// Does what another init does not do for us: the address, the name service, drives that the host added.
+/// Finds this program again. Its name is better than the link that always works: processes are shown by it.
+fn own_program() -> PathBuf {
+    let link = PathBuf::from("/proc/self/exe");
+    std::fs::read_link(&link).ok().filter(|path| path.exists()).unwrap_or(link)
+}
+
+/// Does what another init does not do for us: the address, the names, drives that the host added.
 fn reachable(cmdline: &Cmdline, report: Report) {
     network::configure(cmdline, report);
+    files::hostname(cmdline, report);
     files::name_service(cmdline, report);
     for volume in cmdline.values("thawd.mount") {
         mounts::volume(volume, report);
@@ -121,18 +129,18 @@ fn duties(cmdline: &Cmdline, report: Report) {
     mounts::user(report);
     files::devices(report);
     control::prepare(report);
-    files::hostname(cmdline, report);
     reachable(cmdline, report);
     control::limits(report);
 }
 
-/// Makes another program process 1, with a supervisor and its agent as that program's child.
+/// Makes another program process 1, with a supervisor and its agent as that program's child. The arguments are the
+/// other's: flags of the agent are on the kernel command line.
 fn hand_over(init: &str, line: &[OsString], report: Report) {
-    let mut supervisor = Command::new("/proc/self/exe");
-    supervisor.arg0("thawd").arg(SUPERVISE).args(&line[1..]);
+    let mut supervisor = Command::new(own_program());
+    supervisor.arg0("thawd").arg(SUPERVISE);
     match supervisor.spawn() {
         Ok(_) => {}
         Err(error) => report.failed("start a supervisor", &error),
     }
-    report.failed(&format!("become {init}"), &Command::new(init).exec());
+    report.failed(&format!("become {init}"), &Command::new(init).args(&line[1..]).exec());
 }

@@ -167,7 +167,7 @@ impl Supervisor {
 
     fn start(&mut self) {
         self.due = None;
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(super::own_program());
         let (name, arguments) =
             self.line.split_first().map_or(("thawd".into(), &[][..]), |(n, rest)| (n.clone(), rest));
         command.arg0(name).args(arguments);
