@@ -7,8 +7,8 @@
 //!
 //! - *Not process 1*: the agent, and nothing here runs. `thawd supervise FLAGS` keeps an agent alive under any init.
 //! - *Process 1 of a machine*, which is so in the first PID namespace and nowhere else: on an initramfs it loads
-//!   modules, mounts `root=`, moves there and becomes the init that it finds there, which may be this program again.
-//!   Off an initramfs it does the whole duty list ([`duties`]) and supervises. A signal ends in power-off.
+//!   modules, mounts `root=`, moves there and becomes the init that it finds there, often this program again.
+//!   Off an initramfs it does the whole duty list (`duties`, `introduce`) and supervises. A signal ends in power-off.
 //! - *Process 1 of a container*: the same list, but only what is missing and permitted, and silently. It ends when the
 //!   agent ends, with the agent's code; only an agent that crashed is restarted.
 //!
@@ -45,6 +45,8 @@ use supervisor::{Place, Supervisor};
 
 /// First argument of a supervisor that is not process 1.
 const SUPERVISE: &str = "supervise";
+/// Variable that tells the next init, which may be this program again, that the initramfs did [`introduce`].
+const INTRODUCED: &str = "THAWD_INTRODUCED";
 /// The link to the PID namespace, and what it says in the first one: the kernel gives that one a fixed number
 /// (`PROC_PID_INIT_INO`), every other a larger one.
 const NAMESPACE: (&str, &str) = ("/proc/self/ns/pid", "pid:[4026531836]");
@@ -82,7 +84,8 @@ pub fn is_machine() -> bool {
 }
 
 fn container(line: Vec<OsString>) -> Entered {
-    duties(&Cmdline::default(), Report::Silent);
+    duties(Report::Silent);
+    introduce(&Cmdline::default(), Report::Silent);
     Entered::Ended(Supervisor::new(line, Place::Container).run())
 }
 
@@ -97,11 +100,14 @@ fn machine(mut line: Vec<OsString>) -> Entered {
     if root::on_initramfs() {
         modules::load(report);
         if root::switch(&cmdline, report) {
-            reachable(&cmdline, report);
+            introduce(&cmdline, report);
             root::become_init(&cmdline, &line, report);
         }
     }
-    duties(&cmdline, report);
+    duties(report);
+    if std::env::var_os(INTRODUCED).is_none() {
+        introduce(&cmdline, report);
+    }
     if let Some(init) = cmdline.value("thawd.init") {
         hand_over(init, &line, report);
     }
@@ -114,8 +120,8 @@ fn own_program() -> PathBuf {
     std::fs::read_link(&link).ok().filter(|path| path.exists()).unwrap_or(link)
 }
 
-/// Does what another init does not do for us: the address, the names, drives that the host added.
-fn reachable(cmdline: &Cmdline, report: Report) {
+/// Does what the host asks of this one machine, and what no other init would do: the address, the names, more drives.
+fn introduce(cmdline: &Cmdline, report: Report) {
     network::configure(cmdline, report);
     files::hostname(cmdline, report);
     files::name_service(cmdline, report);
@@ -124,12 +130,11 @@ fn reachable(cmdline: &Cmdline, report: Report) {
     }
 }
 
-/// Does the whole list. Each step first looks whether somebody did it already.
-fn duties(cmdline: &Cmdline, report: Report) {
+/// Does what is the same for every machine. Each step first looks whether somebody did it already.
+fn duties(report: Report) {
     mounts::user(report);
     files::devices(report);
     control::prepare(report);
-    reachable(cmdline, report);
     control::limits(report);
 }
 

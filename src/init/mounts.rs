@@ -49,8 +49,8 @@ const USER: [Entry; 4] = [
 
 /// Permissions of `/tmp`: everybody's, but only the owner removes.
 const TMP: u32 = 0o1777;
-/// How long a drive may take to appear: its driver was loaded a moment ago.
-const APPEAR: Duration = Duration::from_secs(10);
+/// How long an added drive may take to appear: its driver was loaded a moment ago, and the boot waits meanwhile.
+const APPEAR: Duration = Duration::from_secs(3);
 /// Between two looks, while nothing else can be done; the first look nearly always finds it.
 const LOOK: Duration = Duration::from_millis(2);
 

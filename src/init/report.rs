@@ -9,6 +9,8 @@ use std::io::Write;
 pub(super) enum Report {
     /// The kernel's log, and by it the console.
     Kernel,
+    /// Whoever started us.
+    Caller,
     /// Nobody: a container that refuses a mount is the rule and no fault.
     Silent,
 }
@@ -43,8 +45,10 @@ impl Report {
     }
 
     fn write(self, level: u8, text: &str) {
-        if self == Self::Silent {
-            return;
+        match self {
+            Self::Silent => return,
+            Self::Caller => return eprintln!("thawd: {text}"),
+            Self::Kernel => {}
         }
         // One write is one record (Documentation/ABI/testing/dev-kmsg).
         let record = format!("<{level}>thawd: {text}\n");

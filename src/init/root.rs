@@ -56,7 +56,10 @@ pub(super) fn become_init(cmdline: &Cmdline, line: &[OsString], report: Report) 
     }
     for init in cmdline.value("init").into_iter().chain(INITS) {
         if fs::symlink_metadata(init).is_ok() {
-            report.failed(&format!("become {init}"), &Command::new(init).args(&line[1..]).exec());
+            report.failed(
+                &format!("become {init}"),
+                &Command::new(init).args(&line[1..]).env(super::INTRODUCED, "1").exec(),
+            );
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn finish(down: Down, report: Report) -> ! {
     report.failed("stop the machine", &error);
     // Ending now would be a panic of the kernel, after everything was done right.
     loop {
-        let _ = nix::unistd::pause();
+        nix::unistd::pause();
     }
 }
 

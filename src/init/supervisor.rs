@@ -34,6 +34,8 @@ const HEARD: [Signal; 8] = [
 ];
 /// Exit code of an agent that a signal ended is this and the signal's number, as shells have it.
 const SIGNAL_BASE: i32 = 128;
+/// So it is for SIGTERM.
+const ENDED_BY_TERM: u8 = 143;
 
 /// Says whose process this is the first of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +78,7 @@ struct Agent {
 impl Supervisor {
     /// Makes a supervisor for an agent with this command line, program name first.
     pub(super) fn new(line: Vec<OsString>, place: Place) -> Self {
-        let report = if place == Place::Machine { Report::Kernel } else { Report::Silent };
+        let report = if place == Place::Machine { Report::Kernel } else { Report::Caller };
         Self { line, place, report, backoff: Backoff::default(), agent: None, due: None, stopping: false }
     }
 
@@ -124,6 +126,10 @@ impl Supervisor {
                 return Next::Exit(code);
             }
         }
+        if self.stopping && self.agent.is_none() {
+            // The signal came between two agents.
+            return Next::Exit(ENDED_BY_TERM);
+        }
         if self.due.is_some_and(|due| due <= Instant::now()) {
             self.start();
         }
@@ -168,9 +174,10 @@ impl Supervisor {
     fn start(&mut self) {
         self.due = None;
         let mut command = Command::new(super::own_program());
-        let (name, arguments) =
-            self.line.split_first().map_or(("thawd".into(), &[][..]), |(n, rest)| (n.clone(), rest));
-        command.arg0(name).args(arguments);
+        if let Some((name, arguments)) = self.line.split_first() {
+            command.arg0(name).args(arguments);
+        }
+        command.env_remove(super::INTRODUCED);
         if self.place == Place::Machine {
             command.env("HOME", "/root").env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         }

@@ -16,3 +16,4 @@ mod process_end;
 mod process_input;
 mod process_output;
 mod process_start;
+mod supervise;

@@ -175,7 +175,7 @@ pub fn scratch() -> PathBuf {
     folder
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
