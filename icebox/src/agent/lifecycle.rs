@@ -1,0 +1,90 @@
+//! Freeze and thaw, as messages of `thawd.v1.Lifecycle` (`proto/thawd/v1/lifecycle.proto`).
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{Agent, AgentError, unix_time};
+use crate::folder::random;
+
+/// How much longer we wait than the deadline that the agent was given: its answer has to get here.
+const GRACE: Duration = Duration::from_secs(10);
+/// What the agent takes for a freeze that names no deadline.
+const FREEZE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a thaw may take: it has hooks of 5 s, and an emulated CPU on a busy machine.
+const THAW_LIMIT: Duration = Duration::from_secs(30);
+/// Fresh random bytes for a thaw.
+const ENTROPY: usize = 64;
+
+/// What a thaw says beside time and random bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Thaw {
+    /// Refuses to thaw another freeze than this one.
+    pub generation: Option<u64>,
+    /// The guest is one of several copies.
+    pub clone: bool,
+    /// Any other field of `ThawRequest`, by its JSON name.
+    pub more: Map<String, Value>,
+}
+
+impl Agent {
+    /// Stops the workload; `request` is a `FreezeRequest`. Returns the `FreezeResponse`.
+    ///
+    /// # Errors
+    /// [`AgentError`]; [`AgentError::is_unknown`] when the agent has no such service. Giving up cancels the freeze.
+    pub async fn freeze(&self, request: &Value) -> Result<Value, AgentError> {
+        let asked = request.get("deadlineMs").and_then(Value::as_u64).filter(|limit| *limit > 0);
+        let limit = asked.map_or(FREEZE_LIMIT, Duration::from_millis);
+        self.call("thawd.v1.Lifecycle/Freeze", request, limit + GRACE).await
+    }
+
+    /// Repairs the guest and lets the workload go: brings our time, half of the round trip and fresh random bytes.
+    /// Returns the `ThawResponse`.
+    ///
+    /// # Errors
+    /// As [`Agent::freeze`].
+    pub async fn thaw(&self, thaw: &Thaw) -> Result<Value, AgentError> {
+        let round_trip = self.round_trip().await?;
+        let mut entropy = [0; ENTROPY];
+        random(&mut entropy).map_err(|error| AgentError::strange("thaw", format!("no random bytes: {error}")))?;
+        let mut request = json!({
+            "roundTripNs": u32::try_from(round_trip.as_nanos()).unwrap_or(u32::MAX),
+            "entropy": base64_simd::STANDARD.encode_to_string(entropy),
+        });
+        if let Some(fields) = request.as_object_mut() {
+            fields.extend(thaw.more.clone());
+            fields.extend(thaw.generation.map(|generation| ("generation".into(), generation.to_string().into())));
+            fields.extend(thaw.clone.then(|| ("clone".into(), true.into())));
+            // Last, so that it is as young as can be. 64-bit numbers are strings in JSON of protobuf.
+            fields.insert("hostUnixNs".into(), unix_time().as_nanos().to_string().into());
+        }
+        self.call("thawd.v1.Lifecycle/Thaw", &request, THAW_LIMIT).await
+    }
+
+    /// Undoes a freeze.
+    ///
+    /// # Errors
+    /// As [`Agent::freeze`].
+    pub async fn cancel(&self) -> Result<Value, AgentError> {
+        self.call("thawd.v1.Lifecycle/Cancel", &json!({}), THAW_LIMIT).await
+    }
+
+    /// Asks where the guest is; the `StatusResponse`.
+    ///
+    /// # Errors
+    /// As [`Agent::freeze`].
+    pub async fn status(&self) -> Result<Value, AgentError> {
+        self.call("thawd.v1.Lifecycle/Status", &json!({}), super::CALL_LIMIT).await
+    }
+
+    /// Measures one small question and its answer, the second of two: the first one after a resume meets cold pages.
+    async fn round_trip(&self) -> Result<Duration, AgentError> {
+        let mut took = Duration::ZERO;
+        for _ in 0..2 {
+            let from = std::time::Instant::now();
+            self.get("/health", super::CALL_LIMIT).await?;
+            took = from.elapsed();
+        }
+        Ok(took)
+    }
+}

@@ -1,0 +1,235 @@
+//! From a running VM to files.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
+
+use super::companion::Companion;
+use super::error::{PauseError, SnapshotError};
+use super::manifest::{DEVICES_FILE, MEMORY_FILE, Manifest, Snapshot, bytes};
+use super::report::{PauseReport, Phases};
+use super::stream::{StreamError, split};
+use crate::agent::unix_time;
+use crate::folder::Folder;
+use crate::qmp::{Events, Qmp};
+use crate::vm::{MEMORY, Vm};
+
+/// How long saving may take at least, and how much memory it writes in a second at the worst: a disk that others use.
+const SAVE_LIMIT: Duration = Duration::from_secs(30);
+const SLOWEST_MIB: u32 = 10;
+/// QEMU's own bound is 128 MiB/s, to spare networks; this is none.
+const NO_BOUND: u64 = 1 << 40;
+/// Bytes of the pipe between QEMU and us, as many as an ordinary user may have (pipe(7), `pipe-max-size`).
+const PIPE: usize = 1 << 20;
+/// The name of the pipe in QEMU.
+const FD_NAME: &str = "snapshot";
+
+/// How to pause.
+#[derive(Clone, Copy, Debug)]
+pub struct Pause {
+    /// The snapshot is on the disk, and not only in the host's cache, when the pause is done; it survives a crash of
+    /// the host, and takes as much longer as the disk needs to write it.
+    pub durable: bool,
+}
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self { durable: true }
+    }
+}
+
+/// A pause that is done.
+#[derive(Debug)]
+pub struct Paused {
+    /// What is left of the VM.
+    pub snapshot: Snapshot,
+    /// How long it took.
+    pub report: PauseReport,
+}
+
+impl Vm {
+    /// Pauses to files: has `companion` freeze the guest, stops it, saves it into `folder`, which must not be there yet,
+    /// and ends QEMU. Of the VM only its handle is left, which can be dropped.
+    ///
+    /// # Errors
+    /// [`PauseError`]. Unless QEMU itself is gone the guest goes on, and no snapshot is there. Giving up leaves no
+    /// snapshot either, but the guest stopped and frozen.
+    pub async fn pause(
+        &mut self,
+        folder: &Path,
+        options: Pause,
+        companion: &impl Companion,
+    ) -> Result<Paused, PauseError> {
+        let mut phases = Phases::new();
+        let mut report = PauseReport::default();
+        let saved = self.save(folder, options, companion, &mut phases, &mut report).await;
+        let snapshot = match saved {
+            Ok(snapshot) => snapshot,
+            Err(source) => return Err(self.go_on(companion, source).await),
+        };
+        report.commit = phases.next();
+        self.quit().await;
+        report.quit = phases.next();
+        report.total = phases.total();
+        Ok(Paused { snapshot, report })
+    }
+
+    async fn save(
+        &self,
+        to: &Path,
+        options: Pause,
+        companion: &impl Companion,
+        phases: &mut Phases,
+        report: &mut PauseReport,
+    ) -> Result<Snapshot, SnapshotError> {
+        // Before the guest is bothered: is there a place at all?
+        let folder = staging(to)?;
+        report.frozen = companion.freeze(self.agent()).await.map_err(SnapshotError::Freeze)?;
+        report.freeze = phases.next();
+        self.stop().await?;
+        let stopped_unix_ns = u64::try_from(unix_time().as_nanos()).unwrap_or(u64::MAX);
+        report.stop = phases.next();
+        let written = self.write_memory(folder.path()).await;
+        self.explained_snapshot(written).await?;
+        report.save = phases.next();
+        let parts = &self.parts;
+        parts.disk.share(self.folder.path(), folder.path())?;
+        let frozen = report.frozen.clone();
+        let (flavour, hardware) = (parts.flavour.clone(), parts.hardware.clone());
+        let manifest = Manifest::new(flavour, hardware, parts.disk.clone(), frozen, stopped_unix_ns);
+        manifest.write(folder.path())?;
+        report.bytes = bytes(folder.path(), &parts.disk).map_err(SnapshotError::file("measuring", to))?;
+        let to = publish(folder, to.to_owned(), options.durable).await?;
+        Ok(Snapshot::at(to, manifest))
+    }
+
+    /// Writes memory and devices into `folder`.
+    async fn write_memory(&self, folder: &Path) -> Result<(), SnapshotError> {
+        let (ours, theirs) = pipe().map_err(SnapshotError::file("making a pipe for", folder))?;
+        self.qmp.give(FD_NAME, theirs).await?;
+        let splitting = start_splitting(ours, folder, self.parts.hardware.memory_bytes())?;
+        let limit = SAVE_LIMIT + Duration::from_secs((self.parts.hardware.memory_mib / SLOWEST_MIB).into());
+        let mut events = tell_all(&self.qmp).await?;
+        self.qmp.execute("migrate-set-parameters", json!({"max-bandwidth": NO_BOUND})).await?;
+        self.qmp.execute("migrate", json!({"uri": format!("fd:{FD_NAME}")})).await?;
+        let migrated = match timeout(limit, outcome(&self.qmp, &mut events, "save the guest")).await {
+            Ok(migrated) => migrated,
+            Err(_) => {
+                self.qmp.execute("migrate_cancel", Value::Null).await?;
+                Err(SnapshotError::Late { what: "save the guest", limit })
+            }
+        };
+        // If this failed, QEMU failed only because nobody read any more.
+        let split = match timeout(limit, splitting).await {
+            Ok(Ok(split)) => split.map_err(SnapshotError::Stream),
+            Ok(Err(error)) => Err(SnapshotError::file("saving to", folder)(io::Error::other(error))),
+            Err(_) => Err(SnapshotError::Late { what: "be saved", limit }),
+        };
+        match (split, migrated) {
+            (Err(SnapshotError::Stream(StreamError::Read(_))), Err(migrated)) => Err(migrated),
+            (split, migrated) => split.and(migrated),
+        }
+    }
+
+    /// Lets the guest go on after a pause that failed.
+    async fn go_on(&self, companion: &impl Companion, source: SnapshotError) -> PauseError {
+        let frozen_or_stopped = !matches!(source, SnapshotError::Freeze(_));
+        let goes_on = match self.cont().await {
+            Ok(()) if frozen_or_stopped => companion.cancel(self.agent()).await.is_ok(),
+            // The agent takes back by itself what it could not finish.
+            outcome => outcome.is_ok(),
+        };
+        PauseError { goes_on, source }
+    }
+
+    pub(super) async fn explained_snapshot<T>(&self, outcome: Result<T, SnapshotError>) -> Result<T, SnapshotError> {
+        match outcome {
+            Err(SnapshotError::Vm(error)) => Ok(self.explained(Err(error), "the guest was saved").await?),
+            outcome => outcome,
+        }
+    }
+}
+
+/// Makes the folder in which a snapshot grows, beside the place where it will be.
+fn staging(to: &Path) -> Result<Folder, SnapshotError> {
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(SnapshotError::file("making", to)(io::ErrorKind::AlreadyExists.into()));
+    }
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Folder::new(parent, STAGING).map_err(SnapshotError::file("making a folder beside", to))
+}
+
+/// Beginning of the names of folders in which snapshots grow.
+pub(crate) const STAGING: &str = ".pausing";
+
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    // A smaller one is slower and does as well.
+    let _ = rustix::pipe::fcntl_setpipe_size(&ours, PIPE);
+    Ok((ours, theirs))
+}
+
+fn start_splitting(
+    from: OwnedFd,
+    folder: &Path,
+    size: u64,
+) -> Result<JoinHandle<Result<(), StreamError>>, SnapshotError> {
+    let make = |name: &str| {
+        let path = folder.join(name);
+        File::create(&path).map_err(SnapshotError::file("making", path))
+    };
+    let (memory, devices) = (make(MEMORY_FILE)?, make(DEVICES_FILE)?);
+    let from = BufReader::with_capacity(PIPE, File::from(from));
+    Ok(spawn_blocking(move || split(from, MEMORY, size, &memory, BufWriter::new(devices))))
+}
+
+/// Has QEMU tell how a migration goes; listens from now on.
+pub(super) async fn tell_all(qmp: &Qmp) -> Result<Events, SnapshotError> {
+    let events = json!({"capabilities": [{"capability": "events", "state": true}]});
+    qmp.execute("migrate-set-capabilities", events).await?;
+    Ok(qmp.events())
+}
+
+/// Waits for the end of a migration.
+pub(super) async fn outcome(qmp: &Qmp, events: &mut Events, what: &'static str) -> Result<(), SnapshotError> {
+    while let Some(event) = events.next().await {
+        let status = event.data.get("status").and_then(Value::as_str).unwrap_or_default();
+        match status {
+            "completed" if event.name == "MIGRATION" => return Ok(()),
+            "failed" | "cancelled" if event.name == "MIGRATION" => {
+                let asked = qmp.execute("query-migrate", Value::Null).await?;
+                let reason = asked.get("error-desc").and_then(Value::as_str).unwrap_or(status).to_owned();
+                return Err(SnapshotError::Migration { what, reason });
+            }
+            _ => {}
+        }
+    }
+    Err(crate::qmp::QmpError::Gone { command: what.into() }.into())
+}
+
+/// Gives a grown snapshot its name; returns where it is.
+async fn publish(folder: Folder, to: PathBuf, durable: bool) -> Result<PathBuf, SnapshotError> {
+    let naming = spawn_blocking(move || {
+        if durable {
+            for entry in fs::read_dir(folder.path())? {
+                File::open(entry?.path())?.sync_all()?;
+            }
+            File::open(folder.path())?.sync_all()?;
+        }
+        folder.publish(&to).map_err(|(_folder, error)| error)?;
+        let to = to.canonicalize()?;
+        if let Some(parent) = to.parent().filter(|_| durable) {
+            // The snapshot is there already; when its name cannot be written, neither can it be taken back.
+            let _ = File::open(parent).and_then(|parent| parent.sync_all());
+        }
+        Ok(to)
+    });
+    let to = naming.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    to.map_err(SnapshotError::file("naming", "the snapshot"))
+}
