@@ -16,14 +16,21 @@ use super::lifecycle::{Command, Facts, Lifecycle, QUEUE, Shown};
 use super::notify::Notifier;
 use super::options::{LEASE, Settings, Thaw};
 use super::report::Report;
+use super::resume::vmclock_page::Page;
 use super::resume::{Clocks, Manifest, Sign, Signs};
 use super::state::Machine;
 use crate::base::{Life, Lives, Phase, Tasks};
 use crate::identity::Gate;
 use crate::workload::{Freezer, Record, Workload};
 
+/// File with the layout of the kernel's vmclock device, beside the generation file.
+const PAGE: &str = "vmclock0";
 /// While frozen, how often to look whether the machine was stopped meanwhile, where nothing tells.
 const GLANCE: Duration = Duration::from_secs(1);
+
+/// A sign that comes so soon after a repair tells of the same resume: the kernel's line and the network's news come
+/// some milliseconds apart.
+const ECHO: Duration = Duration::from_millis(500);
 
 /// Closes the connections of clients, and says how many did not close within the time given.
 pub type Part = Box<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = usize> + Send>> + Send + Sync>;
@@ -75,6 +82,10 @@ pub(super) struct Driver {
     pub(super) shown: Arc<Shown>,
     /// When a freeze ends by itself.
     pub(super) lease: Option<Instant>,
+    /// When the guest was last mended.
+    pub(super) mended: Option<Instant>,
+    /// What programs can map to see that they were copied; `None` where it could not be made.
+    pub(super) page: Option<Page>,
     /// The guest was paused while frozen: when it thaws if nobody calls.
     pub(super) noticed: Option<Instant>,
 }
@@ -92,6 +103,8 @@ pub fn start(settings: Settings, around: Surroundings, tasks: &Tasks) -> Lifecyc
     if let Err(error) = notifier.write_generation(&last) {
         tracing::warn!(%error, "cannot write the generation file");
     }
+    let page = Page::open(&settings.run().join(PAGE));
+    let page = page.inspect_err(|error| tracing::debug!(%error, "no page that tells of copies")).ok();
     let hooks = Arc::new(Hooks::new(settings.hooks.clone(), Arc::clone(&around.workload), tasks.clone()));
     let ledger = Ledger::new(settings.run());
     let mut freezer = around.workload.freezer();
@@ -120,9 +133,14 @@ pub fn start(settings: Settings, around: Surroundings, tasks: &Tasks) -> Lifecyc
         tasks: tasks.clone(),
         shown: Arc::clone(&shown),
         lease: None,
+        mended: None,
+        page,
         noticed: None,
     };
     let clocks = Arc::clone(&driver.clocks);
+    if driver.settings.notice {
+        driver.calibrate();
+    }
     driver.publish(|_| {});
     tasks.spawn(driver.run(received, cancelled));
     Lifecycle { commands, cancels, shown, life, clocks }
@@ -220,6 +238,9 @@ impl Driver {
 
     /// A sign of a resume, while nobody has called yet.
     async fn notice(&mut self, sign: Sign) {
+        if self.mended.is_some_and(|mended| mended.elapsed() < ECHO) {
+            return;
+        }
         tracing::info!(?sign, phase = ?self.machine.phase(), "the guest was paused and resumed");
         match self.machine.phase() {
             Phase::Frozen => {
@@ -256,6 +277,12 @@ impl Driver {
         {
             self.notice(sign).await;
         }
+    }
+
+    /// Learns in the background how far off the guest's own clocks are, while the wall clock is surely right.
+    pub(super) fn calibrate(&self) {
+        let clocks = Arc::clone(&self.clocks);
+        self.tasks.spawn(async move { clocks.calibrate().await });
     }
 
     /// Arms the watchdog.

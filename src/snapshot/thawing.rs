@@ -21,13 +21,19 @@ use crate::base::{Phase, sentence};
 const SURELY_PAUSED: Duration = Duration::from_millis(100);
 
 /// What mending found out.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Mended {
     /// The machine was stopped, or is a copy.
     resumed: bool,
     paused: Duration,
     step_ns: i64,
-    by_rtc: bool,
+    source: Source,
+}
+
+impl Default for Mended {
+    fn default() -> Self {
+        Self { resumed: false, paused: Duration::ZERO, step_ns: 0, source: Source::None }
+    }
 }
 
 impl Driver {
@@ -165,7 +171,7 @@ impl Driver {
         match recorder.step("clock", |_| self.clocks.step(options.host)) {
             Ok(step) => {
                 mended.step_ns = step.by_ns;
-                mended.by_rtc = step.source == Source::Rtc;
+                mended.source = step.source;
                 recorder.report.clock_step_ns = step.by_ns;
             }
             Err(error) => recorder.failed(error.to_string()),
@@ -198,7 +204,7 @@ impl Driver {
     async fn let_go(&mut self, mended: Mended, options: &Thaw, mut recorder: Recorder) -> Result<(), SnapshotError> {
         let resumed = self.resumed(mended, options);
         if mended.resumed
-            && let Err(error) = recorder.step("generation", |_| self.notifier.write_generation(&resumed))
+            && let Err(error) = recorder.step("generation", |_| self.write_generation(&resumed))
         {
             recorder.failed(error.to_string());
         }
@@ -217,6 +223,9 @@ impl Driver {
         self.machine.run(mended.resumed);
         self.manifest = None;
         self.noticed = None;
+        if mended.resumed {
+            self.mended = Some(tokio::time::Instant::now());
+        }
         self.signs.settle();
         self.publish(|life| {
             life.step = Duration::from_nanos(u64::try_from(mended.step_ns).unwrap_or_default());
@@ -235,9 +244,19 @@ impl Driver {
         freed
     }
 
+    fn write_generation(&mut self, resumed: &Resumed) -> std::io::Result<()> {
+        if let Some(page) = &mut self.page {
+            page.bump()?;
+        }
+        self.notifier.write_generation(resumed)
+    }
+
     /// What can wait until programs run.
     fn afterwards(&self, mended: Mended, options: &Thaw, context: Context, hooked: bool) {
-        if mended.by_rtc {
+        if mended.source == Source::Host {
+            self.calibrate();
+        }
+        if mended.source == Source::Rtc {
             let clocks = Arc::clone(&self.clocks);
             self.tasks.spawn(async move {
                 match clocks.refine().await {
