@@ -7,6 +7,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::fs::Access;
 use crate::server::Address;
+use crate::snapshot::Crash;
 
 /// Holds the flags as they were given.
 ///
@@ -112,6 +113,10 @@ pub struct Flags {
     #[arg(long, default_value_t = 3000, env = "THAWD_SELF_THAW_MS", value_name = "MS",
           value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub self_thaw_ms: u64,
+
+    /// Die with SIGKILL before or after a step of a freeze or thaw: before:STEP, after:STEP
+    #[arg(long, hide = true, env = "THAWD_CRASH_AT", value_name = "WHEN:STEP")]
+    pub crash_at: Option<Crash>,
 }
 
 /// Names the two ways to touch files.

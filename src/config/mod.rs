@@ -74,6 +74,7 @@ impl From<Flags> for Config {
 fn snapshot(flags: &Flags) -> snapshot::Settings {
     let mut settings = snapshot::Settings {
         notice: flags.self_repair,
+        crash: flags.crash_at.clone(),
         self_thaw: Duration::from_millis(flags.self_thaw_ms),
         ..snapshot::Settings::default()
     };

@@ -42,7 +42,7 @@ impl Driver {
             return Ok(Ended { generation: self.machine.generation(), report });
         }
         self.publish(|_| {});
-        let mut recorder = Recorder::new();
+        let mut recorder = Recorder::new(self.settings.crash.clone());
         let mut cancelled = None;
         let result = {
             let work = timeout(options.deadline, self.stop_everything(options, &mut recorder));

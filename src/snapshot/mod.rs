@@ -37,4 +37,4 @@ pub use driver::{Ended, Part, Surroundings, start};
 pub use error::SnapshotError;
 pub use lifecycle::{Facts, Lifecycle, Plan};
 pub use options::{DEADLINE, Freeze, HOOKS, LEASE, Settings, Thaw};
-pub use report::{Report, Step};
+pub use report::{Crash, Report, Step};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::report::Crash;
 use super::resume::{clock, identity, network};
 use super::{hooks, notify};
 use crate::identity::Secret;
@@ -21,6 +22,8 @@ pub struct Settings {
     pub self_thaw: Duration,
     /// Listens for resumes that nobody tells of.
     pub notice: bool,
+    /// For tests: where to die.
+    pub crash: Option<Crash>,
 }
 
 impl Settings {
@@ -38,6 +41,7 @@ impl Default for Settings {
             notify: notify::Settings::default(),
             self_thaw: Duration::from_secs(3),
             notice: true,
+            crash: None,
         }
     }
 }

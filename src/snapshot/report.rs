@@ -49,15 +49,45 @@ pub struct Step {
 pub(super) struct Recorder {
     began: Instant,
     pub(super) report: Report,
+    crash: Option<Crash>,
+}
+
+/// Where a test wants the agent to die, as a power failure of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// Before the step, or after it.
+    pub before: bool,
+    /// The step's name in reports.
+    pub step: String,
+}
+
+impl std::str::FromStr for Crash {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            Some(("before", step)) => Ok(Self { before: true, step: step.to_owned() }),
+            Some(("after", step)) => Ok(Self { before: false, step: step.to_owned() }),
+            _ => Err("neither before:STEP nor after:STEP"),
+        }
+    }
 }
 
 impl Recorder {
-    pub(super) fn new() -> Self {
-        Self { began: Instant::now(), report: Report::default() }
+    pub(super) fn new(crash: Option<Crash>) -> Self {
+        Self { began: Instant::now(), report: Report::default(), crash }
+    }
+
+    fn perhaps_crash(&self, before: bool, step: &str) {
+        if self.crash.as_ref().is_some_and(|crash| crash.before == before && crash.step == step) {
+            // The process ends here.
+            let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+        }
     }
 
     /// Does a step that cannot wait.
     pub(super) fn step<T>(&mut self, name: &'static str, work: impl FnOnce(&mut Report) -> T) -> T {
+        self.perhaps_crash(true, name);
         let start = self.began.elapsed();
         let result = work(&mut self.report);
         self.note(name, start);
@@ -66,6 +96,7 @@ impl Recorder {
 
     /// Does a step that can.
     pub(super) async fn wait<T>(&mut self, name: &'static str, work: impl Future<Output = T>) -> T {
+        self.perhaps_crash(true, name);
         let start = self.began.elapsed();
         let result = work.await;
         self.note(name, start);
@@ -87,5 +118,6 @@ impl Recorder {
     fn note(&mut self, name: &'static str, start: Duration) {
         let took = self.began.elapsed().saturating_sub(start);
         self.report.steps.push(Step { name, start, took, error: None });
+        self.perhaps_crash(false, name);
     }
 }

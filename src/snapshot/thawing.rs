@@ -47,7 +47,7 @@ impl Driver {
             Thawing::Repair => self.repair(options, false).await,
             Thawing::Begin => {
                 self.publish(|_| {});
-                let mut recorder = Recorder::new();
+                let mut recorder = Recorder::new(self.settings.crash.clone());
                 match self.mend(options, false, &mut recorder) {
                     Ok(mended) => self.let_go(Mended { resumed: true, ..mended }, options, recorder).await?,
                     Err(error) => {
@@ -70,7 +70,7 @@ impl Driver {
     ) -> Result<(), SnapshotError> {
         let noticed = self.noticed.is_some() || self.signs.look().is_some();
         let frozen = self.machine.phase() == Phase::Frozen;
-        let mut recorder = Recorder::new();
+        let mut recorder = Recorder::new(self.settings.crash.clone());
         let options = Thaw { host, ..Thaw::default() };
         // A start is no resume: the clock then follows the host's rule, and nothing needs mending.
         let mended = if frozen || noticed {
@@ -90,7 +90,7 @@ impl Driver {
 
     /// Mends a guest that runs; `sure` says that it was paused.
     pub(super) async fn repair(&mut self, options: &Thaw, sure: bool) {
-        let mut recorder = Recorder::new();
+        let mut recorder = Recorder::new(self.settings.crash.clone());
         if sure && options.end_sockets && self.manifest.is_none() {
             self.manifest = Manifest::take(&self.around.ports).ok();
         }
@@ -115,7 +115,7 @@ impl Driver {
     pub(super) async fn unwind(&mut self) {
         self.machine.unwind();
         self.publish(|_| {});
-        let mut recorder = Recorder::new();
+        let mut recorder = Recorder::new(self.settings.crash.clone());
         self.thaw_disks(&mut recorder.report);
         self.notifier.cancelled(self.machine.generation());
         let options = Thaw::default();
