@@ -1,0 +1,13 @@
+//! The agent in real VMs: paused to files, with QEMU gone, and resumed, once or in copies.
+//!
+//! Each test has a guest of its own, copied from a template that the first one boots (`icebox::guest`).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[allow(dead_code, reason = "shared with tests of the daemon on this machine")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod clock;
+mod clones;
+mod output;
+mod survive;
