@@ -35,6 +35,14 @@ product_version() {
     "$1" -product-version 2>/dev/null | sed -n 's/^thawd \([^ ]*\).*/\1/p'
 }
 
+# forget_others DIR PREFIX: removes what older scripts left in the cache under the same name.
+forget_others() {
+    local other
+    for other in "$CACHE/$2"-*; do
+        if [ "$other" != "$1" ]; then rm -rf "$other"; fi
+    done
+}
+
 # --- packages ---------------------------------------------------------------------------------------------------------
 
 # apt with a state of its own below the cache, so that it needs no root and changes nothing on this machine. It knows
@@ -108,6 +116,7 @@ distribution_kernel() {
         cp "$dir"/tree/boot/config-* "$dir/config" 2>/dev/null || true
         rm -rf "$dir/tree" "$dir/debs"
         content_key "$dir/vmlinux" "$dir/modules" >"$dir/key"
+        forget_others "$dir" "kernel-$codename-$arch"
     fi >&2
     echo "$dir"
 }
@@ -154,6 +163,7 @@ flavour_tree() {
         (cd "$dir/debs" && ls) >"$dir/packages"
         rm -rf "$dir/debs"
         content_key "$dir/tree.tar" >"$dir/key"
+        forget_others "$dir" "$flavour-$(release VERSION_CODENAME)-$(dpkg --print-architecture)"
     fi >&2
     echo "$dir"
 }
