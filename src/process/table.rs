@@ -275,3 +275,37 @@ impl Drop for Owned {
         self.0.inner.released.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::sync::watch;
+
+    use super::super::output::Channel;
+    use super::*;
+    use crate::base::{Life, Phase};
+    use crate::sys::wait;
+
+    #[tokio::test]
+    async fn what_ended_programs_owe_is_bounded_and_the_oldest_is_given_up() {
+        let life = watch::Sender::new(Life::default());
+        let mut map = Map::default();
+        let mut logs = Vec::new();
+        for _ in 0..20 {
+            life.send_modify(|life| life.phase = Phase::Running);
+            let log = Log::new(output::Settings::default(), Lives::new(life.subscribe()));
+            let reader = log.subscribe(None);
+            life.send_modify(|life| life.phase = Phase::Frozen);
+            drop(reader);
+            log.push_last(Channel::Stdout, Bytes::from(vec![0; 1 << 20]));
+            log.finish(Exit::new(wait::Ended::Code(0)));
+            log.fade(0);
+            map.owe(&log);
+            logs.push(log);
+        }
+        let owed: Vec<_> = logs.iter().map(|log| log.owed()).collect();
+        assert!(owed.iter().sum::<usize>() <= OWED_KEPT, "{owed:?}");
+        assert_eq!(owed.iter().take_while(|&&bytes| bytes == 0).count(), 5, "{owed:?}");
+        assert!(owed[5..].iter().all(|&bytes| bytes > 1 << 20), "{owed:?}");
+    }
+}
