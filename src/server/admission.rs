@@ -15,6 +15,8 @@ use crate::identity::Gate;
 
 /// The service that freezes and thaws.
 const LIFECYCLE: &str = "/thawd.v1.Lifecycle/";
+/// Its one stream, which ends for a pause as others do.
+const SUBSCRIBE: &str = "/thawd.v1.Lifecycle/Subscribe";
 /// The call whose message decides: the host's own programs start at any time.
 const START: &str = "/process.Process/Start";
 
@@ -30,12 +32,13 @@ pub(super) struct Door {
 /// Tells requests that control the life of the guest: their connections are the last to close.
 pub(super) fn is_control(path: &str) -> bool {
     matches!(path, "/freeze" | "/unfreeze" | "/fsfreeze" | "/fsthaw" | "/init" | "/collapse" | "/health")
-        || path.starts_with(LIFECYCLE)
+        || (path.starts_with(LIFECYCLE) && path != SUBSCRIBE)
 }
 
 /// Tells requests that are answered whether programs run or not.
 fn is_always_answered(path: &str) -> bool {
     is_control(path)
+        || path == SUBSCRIBE
         || matches!(path, "/metrics" | "/envs" | "/process.Process/List")
         || path.starts_with("/grpc.health.v1.Health/")
 }

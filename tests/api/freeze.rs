@@ -370,6 +370,11 @@ fn the_life_of_the_guest_can_be_followed() {
     let daemon = Daemon::apart(&[]);
     let mut life = Stream::open(daemon.address, "thawd.v1.Lifecycle/Subscribe", &[], &json!({}));
     assert_eq!(life.next().unwrap()["phase"], json!("PHASE_RUNNING"));
+    lifecycle(&daemon, "Freeze", &quick());
+    assert_eq!(life.next().unwrap()["phase"], json!("PHASE_FREEZING"));
+    while life.next().is_some() {}
+    assert_eq!(life.error_code(), Some("unavailable"));
+    lifecycle(&daemon, "Thaw", &json!({}));
     let plan = lifecycle(&daemon, "Plan", &json!({}));
     assert!(plan["estimatedSnapshotMib"].as_u64().unwrap() > 0, "{plan}");
     let capabilities = &lifecycle(&daemon, "Status", &json!({}))["capabilities"];

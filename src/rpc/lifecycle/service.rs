@@ -6,9 +6,9 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::{convert, report};
-use crate::base::Lives;
+use crate::base::Life;
 use crate::proto::thawd::v1 as pb;
-use crate::rpc::status;
+use crate::rpc::{parting, status};
 use crate::snapshot;
 
 /// Serves `thawd.v1.Lifecycle`.
@@ -69,12 +69,19 @@ impl pb::lifecycle_server::Lifecycle for Lifecycle {
         _request: Request<pb::SubscribeRequest>,
     ) -> Result<Response<BoxStream<pb::SubscribeResponse>>, Status> {
         let lives = self.lifecycle.lives();
-        let stream = futures_util::stream::unfold((lives, None), |(mut lives, last)| async move {
-            let key = |life: &crate::base::Life| (life.phase, life.generation);
-            let life = Lives::until(&mut lives, |life| Some(key(life)) != last).await;
+        let stream = futures_util::stream::unfold(Some((lives, None)), |state| async move {
+            let (mut lives, last) = state?;
+            let key = |life: &Life| (life.phase, life.generation);
+            let mut parted = lives.clone();
+            let life = tokio::select! {
+                biased;
+                life = lives.until(|life| Some(key(life)) != last) => life,
+                // A connection that outlived the pause would reach nobody.
+                status = parting(&mut parted) => return Some((Err(status), None)),
+            };
             let message =
                 pb::SubscribeResponse { phase: convert::phase(life.phase).into(), generation: life.generation };
-            Some((Ok(message), (lives, Some(key(&life)))))
+            Some((Ok(message), Some((lives, Some(key(&life))))))
         });
         Ok(Response::new(Box::pin(stream)))
     }
