@@ -9,5 +9,7 @@ mod support;
 
 mod clock;
 mod clones;
+mod cycles;
+mod guests;
 mod output;
 mod survive;
