@@ -10,6 +10,6 @@ mod accelerator;
 mod error;
 mod qemu;
 
-pub use accelerator::Accelerator;
+pub use accelerator::{ACCELERATOR, Accelerator};
 pub use error::HostError;
 pub use qemu::{Qemu, Version};
