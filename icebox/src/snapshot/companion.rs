@@ -105,3 +105,6 @@ impl Companion for Guided {
 fn generation(frozen: &Value) -> Option<u64> {
     frozen.get("generation")?.as_str()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;
