@@ -4,7 +4,7 @@
 //! `Hardware`, so that resuming asks for nothing.
 //!
 //! A `/dev/kvm` that opens is no proof that KVM works: inside some VMs it is there and every guest dies. So it is
-//! tried, with a guest of twelve bytes that has a few seconds to say hello; see [`Accelerator::find`].
+//! tried, with a guest of nine bytes that has a few seconds to say hello; see [`Accelerator::find`].
 
 mod accelerator;
 mod error;
