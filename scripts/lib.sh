@@ -78,3 +78,27 @@ wait_for_health() {
     done
     fail "the daemon does not answer on port $port"
 }
+
+# QEMU 7.2 or newer with qemu-img. On Debian 12 from the backports of the mirror that apt uses already: the release's
+# own 7.2 cannot run newer kernels without KVM, and pushes a newer qemu-utils out.
+need_qemu() {
+    command -v qemu-system-x86_64 >/dev/null 2>&1 && command -v qemu-img >/dev/null 2>&1 && return
+    local packages="qemu-system-x86 qemu-utils"
+    if grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release; then
+        need_backports
+        packages="-t bookworm-backports $packages"
+    fi
+    install "$packages" QEMU
+}
+
+# Tells apt of Debian 12's backports, unless it knows them.
+need_backports() {
+    local mirror as=()
+    apt-get indextargets --format '$(RELEASE)' | grep -qx bookworm-backports && return
+    mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' | sed -n 's/^bookworm //p' | head -1)
+    [ -n "$mirror" ] || fail "apt knows no mirror of Debian bookworm"
+    [ "$(id -u)" = 0 ] || as=(sudo)
+    say "adding bookworm-backports to apt's sources (/etc/apt/sources.list.d/thawd-backports.list)"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm-backports main" |
+        "${as[@]}" tee /etc/apt/sources.list.d/thawd-backports.list >/dev/null
+}

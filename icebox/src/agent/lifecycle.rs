@@ -1,6 +1,6 @@
 //! Freeze and thaw, as messages of `thawd.v1.Lifecycle` (`proto/thawd/v1/lifecycle.proto`).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
@@ -79,12 +79,9 @@ impl Agent {
 
     /// Measures one small question and its answer, the second of two: the first one after a resume meets cold pages.
     async fn round_trip(&self) -> Result<Duration, AgentError> {
-        let mut took = Duration::ZERO;
-        for _ in 0..2 {
-            let from = std::time::Instant::now();
-            self.get("/health", super::CALL_LIMIT).await?;
-            took = from.elapsed();
-        }
-        Ok(took)
+        self.status().await?;
+        let from = Instant::now();
+        self.status().await?;
+        Ok(from.elapsed())
     }
 }

@@ -2,58 +2,66 @@
 
 use super::{Guest, runtime, told};
 use crate::host::Qemu;
-use crate::image::{Image, build, find};
 use crate::snapshot::{Resume, Silent};
-use crate::template::{TemplateError, Templates};
-use crate::vm::{Boot, Hardware, Network};
+use crate::template::{Templates, Wish};
+use crate::vm::Network;
 
 /// What a guest is made of, where the defaults do not do.
 #[derive(Clone, Debug)]
 pub struct Choice {
     flavour: String,
-    memory_mib: Option<u32>,
-    vmgenid: bool,
-    rng: bool,
-    append: String,
+    wish: Wish,
     network: Network,
 }
 
 impl Choice {
-    /// A guest of this image, which is built by `rootfs/build.sh` where it is not there.
+    /// A guest of this image. It is built by `rootfs/build.sh` where it is not there; one that is older than the agent's
+    /// source is taken as it is, so run the script before the tests.
     #[must_use]
     pub fn of(flavour: &str) -> Self {
-        let (memory_mib, append, network) = (None, String::new(), Network::default());
-        Self { flavour: flavour.into(), memory_mib, vmgenid: true, rng: true, append, network }
+        Self { flavour: flavour.into(), wish: Wish::default(), network: Network::default() }
     }
 
     /// With so much memory.
     #[must_use]
-    pub fn memory(self, mib: u32) -> Self {
-        Self { memory_mib: Some(mib), ..self }
+    pub fn memory(mut self, mib: u32) -> Self {
+        self.wish.memory_mib = Some(mib);
+        self
+    }
+
+    /// With so many CPUs.
+    #[must_use]
+    pub fn cpus(mut self, number: u32) -> Self {
+        self.wish.cpus = number;
+        self
     }
 
     /// Without the device that tells the kernel of a resume.
     #[must_use]
-    pub fn without_vmgenid(self) -> Self {
-        Self { vmgenid: false, ..self }
+    pub fn without_vmgenid(mut self) -> Self {
+        self.wish.vmgenid = false;
+        self
     }
 
     /// Without a source of random numbers.
     #[must_use]
-    pub fn without_rng(self) -> Self {
-        Self { rng: false, ..self }
+    pub fn without_rng(mut self) -> Self {
+        self.wish.rng = false;
+        self
     }
 
     /// With more on the kernel's command line.
     #[must_use]
-    pub fn append(self, more: &str) -> Self {
-        Self { append: more.into(), ..self }
+    pub fn append(mut self, more: &str) -> Self {
+        self.wish.append = more.into();
+        self
     }
 
     /// With this network.
     #[must_use]
-    pub fn network(self, network: Network) -> Self {
-        Self { network, ..self }
+    pub fn network(mut self, network: Network) -> Self {
+        self.network = network;
+        self
     }
 
     /// Starts a copy of the template of this choice.
@@ -66,26 +74,11 @@ impl Choice {
         let templates = Templates::of_workspace();
         templates.sweep();
         let qemu = told(runtime().block_on(Qemu::find()), "finding QEMU");
-        let template = told(runtime().block_on(self.template(&qemu, &templates)), "making a template");
+        let image = told(runtime().block_on(templates.image(&self.flavour)), "opening an image");
+        let template = told(runtime().block_on(templates.get(&qemu, &image, &self.wish)), "making a template");
         let folder = told(templates.new_vm_folder(), "naming a VM");
         let options = Resume { network: self.network, ..Resume::default() };
         let resumed = runtime().block_on(template.resume(&qemu, &options, &folder, &Silent));
         Guest::new(told(resumed, "copying a template").vm, qemu, templates)
     }
-
-    async fn template(&self, qemu: &Qemu, templates: &Templates) -> Result<crate::snapshot::Snapshot, TemplateError> {
-        let image = image(&self.flavour)?;
-        let mut hardware = Hardware::find(qemu).await.map_err(crate::vm::VmError::from)?;
-        hardware.memory_mib = self.memory_mib.unwrap_or(hardware.memory_mib);
-        (hardware.vmgenid, hardware.rng) = (self.vmgenid, self.rng);
-        let boot = Boot { append: self.append.clone(), ..Boot::new(hardware) };
-        templates.get(qemu, &image, &boot).await
-    }
-}
-
-fn image(flavour: &str) -> Result<Image, TemplateError> {
-    Ok(match find(flavour)? {
-        Some(image) => image,
-        None => build(flavour)?,
-    })
 }

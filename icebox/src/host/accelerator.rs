@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::qemu::{Qemu, run};
 use crate::folder::Scratch;
 
+/// The variable of the environment that chooses one: `kvm` or `tcg`.
+pub const ACCELERATOR: &str = "ICEBOX_ACCELERATOR";
 /// How long the tiny guest may take: 0.3 s where KVM works.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 /// What the tiny guest writes to the exit port; QEMU then exits with twice of it plus one.
@@ -28,7 +30,7 @@ pub enum Accelerator {
 impl Accelerator {
     /// Takes what `ICEBOX_ACCELERATOR` (`kvm` or `tcg`) says; else KVM if a tiny guest really runs under it, else TCG.
     pub async fn find(qemu: &Qemu) -> Self {
-        match std::env::var("ICEBOX_ACCELERATOR").as_deref() {
+        match std::env::var(ACCELERATOR).as_deref() {
             Ok("kvm") => Self::Kvm,
             Ok("tcg") => Self::Tcg,
             _ if says_hello(qemu).await => Self::Kvm,

@@ -71,7 +71,7 @@ impl Vm {
         let saved = self.save(folder, options, companion, &mut phases, &mut report).await;
         let snapshot = match saved {
             Ok(snapshot) => snapshot,
-            Err(source) => return Err(self.go_on(companion, source).await),
+            Err(source) => return Err(self.go_on(companion, report.frozen, source).await),
         };
         report.commit = phases.next();
         self.quit().await;
@@ -138,12 +138,12 @@ impl Vm {
     }
 
     /// Lets the guest go on after a pause that failed.
-    async fn go_on(&self, companion: &impl Companion, source: SnapshotError) -> PauseError {
-        let frozen_or_stopped = !matches!(source, SnapshotError::Freeze(_));
-        let goes_on = match self.cont().await {
-            Ok(()) if frozen_or_stopped => companion.cancel(self.agent()).await.is_ok(),
-            // The agent takes back by itself what it could not finish.
-            outcome => outcome.is_ok(),
+    async fn go_on(&self, companion: &impl Companion, frozen: Option<Value>, source: SnapshotError) -> PauseError {
+        let goes_on = match self.status().await.as_deref() {
+            Ok("running") => companion.cancel(self.agent()).await.is_ok(),
+            // It stood still for a while: its clock is late, as after a resume.
+            Ok(_) => self.cont().await.is_ok() && companion.thaw(self.agent(), frozen).await.is_ok(),
+            Err(_) => false,
         };
         PauseError { goes_on, source }
     }

@@ -17,6 +17,9 @@ pub enum TemplateError {
     /// No random name.
     #[error("finding a name for a VM")]
     Name(#[source] io::Error),
+    /// The thread that built an image panicked.
+    #[error("building an image")]
+    Build(#[source] tokio::task::JoinError),
     /// The lock beside the template.
     #[error("locking {path}")]
     Lock {

@@ -9,25 +9,29 @@
 
 mod error;
 mod lock;
+mod wish;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use error::TemplateError;
+pub use wish::Wish;
 
 use crate::agent::{Agent, AgentError};
 use crate::folder::{Folder, random_name, sweep};
 use crate::host::Qemu;
-use crate::image::{Image, workspace};
+use crate::image::{Image, build, find, workspace};
 use crate::snapshot::{Pause, Silent, Snapshot};
-use crate::vm::{Boot, Vm};
+use crate::vm::Vm;
 use lock::Lock;
 
 /// Where VMs have their folders.
 const VMS: &str = "vms";
 /// How long somebody else may take to make a template.
 const LOCK_LIMIT: Duration = Duration::from_secs(180);
+/// How long somebody else may take to build an image: the agent is compiled too.
+const BUILD_LIMIT: Duration = Duration::from_secs(1_800);
 /// How long the guest's clock is watched.
 const CLOCK_WATCHED: Duration = Duration::from_secs(1);
 /// How far its rate may be off: a wrong calibration is wrong by factors, and a busy host delays an answer by 100 ms.
@@ -72,23 +76,44 @@ impl Templates {
         vms + sweep(&self.folder(), |name| name.starts_with('.'))
     }
 
-    /// Returns the template of `image` and `boot`; boots it first where it is not there.
+    /// Opens the image of this name; builds it first where it is not there.
+    ///
+    /// # Errors
+    /// [`TemplateError`].
+    pub async fn image(&self, flavour: &str) -> Result<Image, TemplateError> {
+        if let Some(image) = find(flavour)? {
+            return Ok(image);
+        }
+        let _lock = Lock::take(&self.root.join(format!("{flavour}.lock")), BUILD_LIMIT).await?;
+        if let Some(image) = find(flavour)? {
+            return Ok(image);
+        }
+        let flavour = flavour.to_owned();
+        let built = tokio::task::spawn_blocking(move || build(&flavour)).await;
+        Ok(built.map_err(TemplateError::Build)??)
+    }
+
+    /// Returns the template of `image` for this wish; boots it first where it is not there.
     ///
     /// # Errors
     /// [`TemplateError`]. Giving up leaves nothing half-made.
-    pub async fn get(&self, qemu: &Qemu, image: &Image, boot: &Boot) -> Result<Snapshot, TemplateError> {
-        let prefix = format!("{}-{}m-", image.flavour, boot.hardware.memory_mib);
-        let name = format!("{prefix}{}", key(image, boot)?);
+    pub async fn get(&self, qemu: &Qemu, image: &Image, wish: &Wish) -> Result<Snapshot, TemplateError> {
+        let prefix = format!("{}@{}", image.flavour, image.key()?);
+        let name = format!("{prefix}-{:08x}", wish.key());
         let folder = self.folder().join(&name);
-        let _lock = Lock::take(&self.folder().join(format!("{prefix}lock")), LOCK_LIMIT).await?;
+        let _lock = Lock::take(&self.folder().join(format!("{name}.lock")), LOCK_LIMIT).await?;
         // One that does not open is of another version of this program, or lost its base.
         match Snapshot::open(&folder) {
             Ok(snapshot) => return Ok(snapshot),
             Err(error) => tracing::debug!(%error, "no template yet"),
         }
-        self.remove_older(&prefix);
+        self.remove_older(&image.flavour, &prefix);
+        if folder.exists() {
+            remove(&folder);
+        }
         tracing::info!(name, "booting a template");
-        let mut vm = Vm::boot(qemu, image, boot, &self.new_vm_folder().map_err(TemplateError::Name)?).await?;
+        let boot = wish.boot(qemu).await?;
+        let mut vm = Vm::boot(qemu, image, &boot, &self.new_vm_folder().map_err(TemplateError::Name)?).await?;
         check_clock(&vm.agent()).await?;
         let paused = vm.pause(&folder, Pause { durable: false }, &Silent).await?;
         Ok(paused.snapshot)
@@ -98,12 +123,13 @@ impl Templates {
         self.root.join("templates")
     }
 
-    /// Removes templates of this flavour; VMs that run on them go on.
-    fn remove_older(&self, prefix: &str) {
+    /// Removes templates of other builds of this image, whose disks are void; VMs that run on them go on.
+    fn remove_older(&self, flavour: &str, now: &str) {
         let Ok(entries) = std::fs::read_dir(self.folder()) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            if name.to_str().is_some_and(|name| name.starts_with(prefix) && !name.ends_with("lock")) {
+            let Some((of, _)) = name.to_str().and_then(|name| name.split_once('@')) else { continue };
+            if of == flavour && !name.to_str().is_some_and(|name| name.starts_with(now)) {
                 remove(&entry.path());
             }
         }
@@ -111,17 +137,10 @@ impl Templates {
 }
 
 fn remove(path: &Path) {
-    if let Err(error) = std::fs::remove_dir_all(path) {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    if let Err(error) = removed {
         tracing::warn!(path = %path.display(), %error, "an old template could not be removed");
     }
-}
-
-/// Tells templates of one flavour and size apart.
-fn key(image: &Image, boot: &Boot) -> Result<String, TemplateError> {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    format!("{:?} {:?} {}", boot.hardware, boot.network.agent_port, boot.append).hash(&mut hasher);
-    Ok(format!("{}-{:08x}", image.key()?, hasher.finish() as u32))
 }
 
 /// Compares the rate of the guest's clock with ours.

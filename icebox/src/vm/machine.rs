@@ -1,7 +1,6 @@
 //! The handle to a VM.
 
-use std::fs;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -14,7 +13,8 @@ use super::command::{Begin, CONSOLE, CommandLine};
 use super::error::VmError;
 use super::forward::{self, Forward};
 use super::kernel;
-use super::process::{LOG, Process};
+use super::last::{ended, or_ended, tail};
+use super::process::Process;
 use super::spec::{Boot, Hardware, Network};
 use crate::agent::Agent;
 use crate::disk::Disk;
@@ -23,8 +23,6 @@ use crate::host::Qemu;
 use crate::image::Image;
 use crate::qmp::{COMMAND_LIMIT, Qmp, QmpError};
 
-/// How much of a log goes into an error.
-const TAIL: u64 = 3_000;
 /// How long QEMU may take to quit.
 const QUIT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -259,40 +257,6 @@ impl Vm {
 
 pub(crate) fn new_folder(path: &Path) -> Result<Folder, VmError> {
     Folder::create(path).map_err(|source| VmError::Folder { path: path.into(), source })
-}
-
-/// Explains a failure by QEMU's end, if it ended.
-async fn or_ended<T>(
-    outcome: Result<T, VmError>,
-    doing: &'static str,
-    process: &Process,
-    folder: &Path,
-) -> Result<T, VmError> {
-    match outcome {
-        // Its end is told a little after its monitor closes.
-        Err(VmError::Qmp(QmpError::Gone { command })) => match timeout(COMMAND_LIMIT, process.ended()).await {
-            Ok(Some(status)) => Err(ended(status, doing, folder)),
-            _ => Err(QmpError::Gone { command }.into()),
-        },
-        outcome => outcome,
-    }
-}
-
-fn ended(status: ExitStatus, doing: &'static str, folder: &Path) -> VmError {
-    VmError::Ended { doing, status, said: tail(folder, LOG), console: tail(folder, CONSOLE) }
-}
-
-/// The end of a log; empty when there is none.
-fn tail(folder: &Path, name: &str) -> String {
-    let read = || -> io::Result<Vec<u8>> {
-        let mut file = fs::File::open(folder.join(name))?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
-        let mut bytes = Vec::new();
-        file.take(TAIL).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    String::from_utf8_lossy(&read().unwrap_or_default()).trim().to_owned()
 }
 
 /// A random UUID.

@@ -18,6 +18,7 @@ mod command;
 mod error;
 mod forward;
 mod kernel;
+mod last;
 mod machine;
 mod process;
 mod spec;

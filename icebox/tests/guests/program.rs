@@ -1,0 +1,49 @@
+//! The program `icebox`.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::support::{eventually, lives};
+
+fn demo(arguments: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_icebox"));
+    command.arg("demo").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+/// Processes that `pid` has started.
+fn children(pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn the_demo_ends_well() {
+    let output = demo(&["--wait", "1"]).wait_with_output().unwrap();
+    let (told, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{told}{wrong}");
+    assert!(told.ends_with("all as promised\n"), "{told}");
+}
+
+#[test]
+fn qemu_dies_with_its_owner_even_if_that_is_killed() {
+    let mut owner = demo(&["--wait", "60"]);
+    let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+    let booted = lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("booted")));
+    booted.expect("a line that says booted").unwrap();
+    let qemu = children(owner.id());
+    assert_eq!(qemu.len(), 1, "{qemu:?}");
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    eventually("QEMU is gone", || !lives(qemu[0]));
+}
+
+#[test]
+fn an_image_that_is_not_there_is_named() {
+    let output = demo(&["--image", "/no/such/image"]).wait_with_output().unwrap();
+    assert!(!output.status.success());
+    let wrong = String::from_utf8_lossy(&output.stderr);
+    assert!(wrong.contains("/no/such/image"), "{wrong}");
+}
