@@ -23,6 +23,7 @@ use super::connections::{Answering, Connections, Entered};
 use super::head::{Busy, TimedHead};
 use super::part::{self, Ended, Lent};
 use crate::base::{Lives, Tasks};
+use crate::rpc::Arrived;
 
 /// Bounds of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +112,8 @@ async fn connection<A>(
     let busy = Busy::default();
     let stream = TokioIo::new(TimedHead::new(stream, busy.clone(), settings.head, settings.idle));
     let visit = entered.visit();
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Arrived(std::time::Instant::now()));
         let guard = Guard::new(&busy, visit.answering(is_control(request.uri().path())));
         let answer = app.clone().oneshot(request.map(Body::new));
         async move {

@@ -20,6 +20,9 @@ use crate::base::{Phase, sentence};
 /// A wall clock that is off by this much was stopped: no guest drifts so far between two requests of its host.
 const SURELY_PAUSED: Duration = Duration::from_millis(100);
 
+/// For so long after a repair a clock that is off was set wrong, not stopped.
+const CORRECTION: Duration = Duration::from_secs(10);
+
 /// What mending found out.
 #[derive(Clone, Copy, Debug)]
 struct Mended {
@@ -178,7 +181,10 @@ impl Driver {
         }
         let stepped = Duration::from_nanos(u64::try_from(mended.step_ns).unwrap_or_default());
         mended.paused = paused.unwrap_or_default().max(stepped);
-        mended.resumed = mended.paused >= SURELY_PAUSED;
+        // A host that sends its time once more sets the clock right; that is no further pause.
+        let corrected =
+            self.machine.phase() == Phase::Running && self.mended.is_some_and(|mended| mended.elapsed() < CORRECTION);
+        mended.resumed = mended.paused >= SURELY_PAUSED && !corrected;
         mended
     }
 

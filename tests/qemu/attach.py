@@ -8,13 +8,10 @@ import base64
 import sys
 
 from e2b import Sandbox
-from e2b.connection_config import ConnectionConfig
 
 
 def sandbox(address):
-    config = ConnectionConfig(debug=True, sandbox_url=f"http://{address}")
-    return Sandbox(sandbox_id="guest", connection_config=config, envd_version="0.6.13", envd_access_token=None,
-                   sandbox_domain=None, traffic_access_token=None)
+    return Sandbox.create(debug=True, sandbox_url=f"http://{address}")
 
 
 def follow(handle, output):

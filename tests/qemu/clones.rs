@@ -59,14 +59,20 @@ fn copies_have_nothing_in_common(choice: Choice) {
     let mut seen = HashMap::new();
     let mut identities = HashSet::from([hostname, machine_id]);
     for (number, copy) in copies.iter().enumerate() {
-        let enough = format!("test $(wc -l < /dev/shm/values) -gt {}", drawn + VALUES);
+        let enough = format!("test $(wc -l < /dev/shm/values) -gt {}", drawn + 1 + VALUES);
         guests::wait(copy, "it draws on", || copy.run(&enough).exit_code == 0);
-        let values = copy.sh(&format!("tail -n +{} /dev/shm/values | head -n {VALUES}", drawn + 1));
+        // The first one may have been drawn before the freeze and written after the thaw.
+        let values = copy.sh(&format!("tail -n +{} /dev/shm/values | head -n {VALUES}", drawn + 2));
         for value in values.lines() {
             let other = seen.insert(value.to_owned(), number);
             assert_eq!(other, None, "copy {number} drew {value}, as another one did");
         }
-        for own in ["hostname", "cat /etc/machine-id", "cat /proc/sys/kernel/random/boot_id", "head -c 16 /dev/urandom | od -A n -t x1"] {
+        for own in [
+            "hostname",
+            "cat /etc/machine-id",
+            "cat /proc/sys/kernel/random/boot_id",
+            "head -c 16 /dev/urandom | od -A n -t x1",
+        ] {
             let own = copy.sh(own);
             assert!(identities.insert(own.clone()), "{own} is not its own");
         }

@@ -1,9 +1,9 @@
 //! Not a byte of output is lost or told twice, wherever a pause falls.
 
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, SystemTime};
-use std::io::{BufRead, BufReader, Write};
 
 use icebox::agent::{Agent, Program};
 use icebox::guest::Guest;
@@ -12,7 +12,8 @@ use icebox::guest::Guest;
 const PAUSES: u64 = 20;
 
 /// Writes numbered lines, in bursts and one by one.
-const NUMBERS: &str = "i=0; while [ ! -e /tmp/enough ]; do i=$((i+1)); echo line $i; [ $((i % 7)) = 0 ] && sleep 0.02; done";
+const NUMBERS: &str =
+    "i=0; while [ ! -e /tmp/enough ]; do i=$((i+1)); echo line $i; [ $((i % 7)) = 0 ] && sleep 0.02; done";
 
 /// A time between 0 and `limit`, another one each time.
 fn some_time(limit: Duration) -> Duration {
@@ -93,12 +94,8 @@ fn the_sdk_attaches_again_after_each_pause_and_has_every_line_once() {
     let python = std::env::var("THAWD_SDK_PYTHON")
         .expect("THAWD_SDK_PYTHON names a python with the e2b SDK; scripts/test qemu installs it");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/qemu/attach.py");
-    let mut sdk = Command::new(python)
-        .args([script, NUMBERS])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut sdk =
+        Command::new(python).args([script, NUMBERS]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut ask = sdk.stdin.take().unwrap();
     let mut answers = BufReader::new(sdk.stdout.take().unwrap()).lines();
     let mut next = || answers.next().expect("the SDK program goes on").unwrap();

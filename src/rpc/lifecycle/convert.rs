@@ -126,6 +126,11 @@ fn time(milliseconds: u32, default: Duration) -> Duration {
     }
 }
 
+/// Counts nanoseconds since the epoch, as far as a signed number goes (the year 2262).
+pub(super) fn nanoseconds(since_epoch: Duration) -> i64 {
+    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
+}
+
 pub(super) fn phase(phase: Phase) -> pb::Phase {
     match phase {
         Phase::Running => pb::Phase::Running,

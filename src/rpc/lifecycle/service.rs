@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 use super::{convert, report};
 use crate::base::Life;
 use crate::proto::thawd::v1 as pb;
-use crate::rpc::{parting, status};
+use crate::rpc::{Arrived, parting, status};
 use crate::snapshot;
 
 /// Serves `thawd.v1.Lifecycle`.
@@ -35,10 +35,13 @@ impl pb::lifecycle_server::Lifecycle for Lifecycle {
     }
 
     async fn thaw(&self, request: Request<pb::ThawRequest>) -> Result<Response<pb::ThawResponse>, Status> {
-        let options = convert::thaw(request.into_inner(), Instant::now()).map_err(|status| *status)?;
+        // Reading the message takes its time when memory is cold, so the head's arrival counts.
+        let arrived = request.extensions().get::<Arrived>().map_or_else(Instant::now, |arrived| arrived.0);
+        let options = convert::thaw(request.into_inner(), arrived).map_err(|status| *status)?;
         let ended = self.lifecycle.thaw(options).await.map_err(|error| status::from_failure(&error))?;
         let report = Some(report::message(&ended.report));
-        Ok(Response::new(pb::ThawResponse { generation: ended.generation, report }))
+        let guest_unix_ns = convert::nanoseconds(crate::sys::clock::realtime().unwrap_or_default());
+        Ok(Response::new(pb::ThawResponse { generation: ended.generation, report, guest_unix_ns }))
     }
 
     async fn cancel(&self, _request: Request<pb::CancelRequest>) -> Result<Response<pb::CancelResponse>, Status> {
