@@ -11,7 +11,7 @@ use tower::Layer;
 use crate::base::{Admission, Life, Lives, Tasks};
 use crate::config::Config;
 use crate::fs::Files;
-use crate::host::{Environment, marker};
+use crate::host::{Authorities, Environment, Metadata, Mounts, Services, marker};
 use crate::identity::{Accounts, Defaults, Gate};
 use crate::process::Table;
 use crate::proto::filesystem::filesystem_server::FilesystemServer;
@@ -59,10 +59,14 @@ impl App {
         let accounts = Arc::new(Accounts::default());
         let defaults = Arc::new(Defaults::new(config.user, config.workdir));
         let gate = Arc::new(Gate::new(config.token));
-        let environment = Arc::new(Environment::new(marker::leave(config.in_sandbox)));
+        let environment = Arc::new(Environment::new(marker::leave(&config.host.root, config.in_sandbox)));
         let workload = Arc::new(Workload::prepare(&config.workload));
         let life = watch::Sender::new(Life::default());
         let lives = Lives::new(life.subscribe());
+        let metadata = config.host.metadata.map(|endpoint| {
+            let (root, gate, environment) = (config.host.root.clone(), Arc::clone(&gate), Arc::clone(&environment));
+            Metadata::start(endpoint, root, gate, environment, lives.clone(), tasks.clone())
+        });
         let connections = Connections::new(lives.clone());
         let table = Table::new(config.process, Arc::clone(&workload), tasks.clone(), lives.clone());
         let parted = connections.clone();
@@ -91,7 +95,15 @@ impl App {
         let filesystem = rpc::filesystem::Filesystem::new(files.clone(), owners, user, lives.clone());
         let plain = http::facts::router(Arc::clone(&environment))
             .merge(http::lifecycle::router(
-                http::lifecycle::Shared { gate: Arc::clone(&gate), defaults: Arc::clone(&defaults), environment },
+                http::lifecycle::Shared {
+                    gate: Arc::clone(&gate),
+                    defaults: Arc::clone(&defaults),
+                    services: Services::new(&config.host.root, Arc::clone(&environment), tasks.clone()),
+                    environment,
+                    metadata,
+                    authorities: Authorities::new(&config.host.root, tasks.clone()),
+                    mounts: Mounts::new(tasks.clone()),
+                },
                 lifecycle.clone(),
             ))
             .merge(http::files::router(http::files::Shared {

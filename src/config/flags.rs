@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 
 use crate::fs::Access;
+use crate::host::metadata::Endpoint;
 use crate::server::Address;
 use crate::snapshot::Crash;
 
@@ -108,6 +109,14 @@ pub struct Flags {
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true",
           action = clap::ArgAction::Set, env = "THAWD_SELF_REPAIR", value_name = "BOOL")]
     pub self_repair: bool,
+
+    /// Metadata service of the VM, asked unless --isnotfc: http://ADDRESS[:PORT]
+    #[arg(long, default_value_t, env = "THAWD_MMDS_URL", value_name = "URL", hide = true)]
+    pub mmds_url: Endpoint,
+
+    /// Folder that stands for / where /init writes: etc/hosts, certificates, run/e2b
+    #[arg(long, default_value = "/", env = "THAWD_GUEST_ROOT", value_name = "DIR", hide = true)]
+    pub guest_root: PathBuf,
 
     /// Milliseconds that a host gets to call after a resume was noticed, before a frozen guest thaws by itself
     #[arg(long, default_value_t = 3000, env = "THAWD_SELF_THAW_MS", value_name = "MS",

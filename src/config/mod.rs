@@ -14,6 +14,7 @@ pub use flags::Flags;
 pub use kernel::with_kernel_flags;
 
 use crate::fs::Access;
+use crate::host;
 use crate::identity::Secret;
 use crate::process;
 use crate::server::{self, Address};
@@ -33,6 +34,8 @@ pub struct Config {
     pub workload: workload::Settings,
     /// How the guest is frozen and thawed.
     pub snapshot: snapshot::Settings,
+    /// What the guest is told, and where that is written.
+    pub host: host::Settings,
     /// As whom files are touched.
     pub access: Access,
     /// Access token in force before `/init`.
@@ -48,6 +51,7 @@ pub struct Config {
 impl From<Flags> for Config {
     fn from(flags: Flags) -> Self {
         let snapshot = snapshot(&flags);
+        let metadata = (!flags.isnotfc).then_some(flags.mmds_url);
         let listen = if flags.listen.is_empty() {
             vec![Address::Tcp((std::net::Ipv4Addr::UNSPECIFIED, flags.port).into())]
         } else {
@@ -62,6 +66,7 @@ impl From<Flags> for Config {
             process: process::Settings { output },
             workload: workload::Settings { root: (!flags.no_cgroups).then_some(flags.cgroup_root) },
             snapshot,
+            host: host::Settings { root: flags.guest_root, metadata },
             access: flags.file_access.into(),
             token: flags.access_token.filter(|token| !token.is_empty()).map(Secret::new),
             user: flags.default_user,

@@ -23,6 +23,13 @@ impl Environment {
         Self { inner: RwLock::new(layers) }
     }
 
+    /// Sets a variable of ours; [`is_internal`] must know its name.
+    pub fn set_internal(&self, name: &str, value: &str) {
+        debug_assert!(is_internal(name), "{name} could be hidden by a user");
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.internal.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Replaces all user variables; names that are ours are ignored.
     pub fn replace_user(&self, variables: impl IntoIterator<Item = (String, String)>) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);

@@ -25,5 +25,5 @@ pub use defaults::Defaults;
 pub use error::IdentityError;
 pub use path::ResolvedPath;
 pub use secret::Secret;
-pub use token::Gate;
+pub use token::{Gate, TokenError, TokenHash};
 pub use user::{Caller, User};

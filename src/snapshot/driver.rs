@@ -212,7 +212,7 @@ impl Driver {
                 }
             }
             Command::ThawWorkload(reply) => {
-                let _ = reply.send(self.thaw_workload(None, || ()).await);
+                let _ = reply.send(self.thaw_workload(None, std::future::ready(())).await);
             }
             Command::FreezeRoot(mut reply) => {
                 let result = self.freeze_root(&mut reply).await;

@@ -1,5 +1,7 @@
 //! The handle that everybody else holds: asks the driver, and tells where the guest is without asking.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -44,7 +46,7 @@ pub(super) enum Command {
     ThawWorkload(oneshot::Sender<Result<(), SnapshotError>>),
     FreezeRoot(oneshot::Sender<Result<(), SnapshotError>>),
     ThawRoot(oneshot::Sender<Result<(), SnapshotError>>),
-    Welcome(Option<Stamp>, Box<dyn FnOnce() + Send>, oneshot::Sender<Option<Audit>>),
+    Welcome(Option<Stamp>, Pin<Box<dyn Future<Output = ()> + Send>>, oneshot::Sender<Option<Audit>>),
     /// Somebody saw something that may be a resume.
     Look,
 }
@@ -147,16 +149,16 @@ impl Lifecycle {
     }
 
     /// Takes in what a host brings after a start or a resume: repairs if the guest was paused, applies the rest, and
-    /// lets the workload go last. Goes on when dropped. Gives the state of a hierarchy freeze before that.
+    /// lets the workload go last, so `apply` must end soon whatever happens. Goes on when dropped. Gives the state of a hierarchy freeze before that.
     ///
     /// # Errors
     /// [`SnapshotError::ShuttingDown`].
     pub async fn welcome(
         &self,
         host: Option<Stamp>,
-        apply: impl FnOnce() + Send + 'static,
+        apply: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Option<Audit>, SnapshotError> {
-        self.ask(|reply| Command::Welcome(host, Box::new(apply), reply)).await
+        self.ask(|reply| Command::Welcome(host, Box::pin(apply), reply)).await
     }
 
     /// Makes the driver look for signs of a resume; never waits.

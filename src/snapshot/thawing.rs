@@ -69,7 +69,7 @@ impl Driver {
     pub(super) async fn thaw_workload(
         &mut self,
         host: Option<Stamp>,
-        apply: impl FnOnce(),
+        apply: impl Future<Output = ()>,
     ) -> Result<(), SnapshotError> {
         let noticed = self.noticed.is_some() || self.signs.look().is_some();
         let frozen = self.machine.phase() == Phase::Frozen;
@@ -83,7 +83,7 @@ impl Driver {
         } else {
             Mended::default()
         };
-        apply();
+        apply.await;
         if frozen || noticed || self.freezer.in_effect() {
             return self.let_go(mended, &options, recorder).await;
         }

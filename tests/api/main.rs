@@ -9,6 +9,7 @@ mod daemon;
 mod freeze;
 mod grpc;
 mod guest;
+mod init;
 mod listen;
 mod parting;
 mod parting_http2;

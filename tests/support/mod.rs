@@ -63,6 +63,7 @@ impl Daemon {
             .args(flags)
             .env("THAWD_RUN_DIR", folder.join("run"))
             .env("THAWD_HOOKS_DIR", folder.join("hooks"))
+            .env("THAWD_GUEST_ROOT", folder.join("guest"))
             // The machine that runs the tests is not theirs to mend.
             .env("THAWD_SELF_REPAIR", "false")
             .stdin(Stdio::null())

@@ -17,16 +17,18 @@ const TOKEN: &str = "x-access-token";
 impl Shared {
     /// Checks the token in the header or else the signature of the URL; without a token in force there is no check.
     pub(super) fn admit(&self, query: &Query, headers: &HeaderMap, operation: Operation) -> Result<(), Refusal> {
-        let Some(token) = self.gate.token() else {
-            return Ok(());
-        };
         let refused = |why: String| Refusal::new(StatusCode::UNAUTHORIZED, why);
-        if let Some(offered) = headers.get(TOKEN).filter(|offered| !offered.is_empty()) {
-            if token.matches(offered.as_bytes()) {
-                return Ok(());
-            }
+        let offered = headers.get(TOKEN).filter(|offered| !offered.is_empty());
+        if self.gate.admits(offered.map(http::HeaderValue::as_bytes)) {
+            return Ok(());
+        }
+        if offered.is_some() {
             return Err(refused("access token present in header but does not match".to_owned()));
         }
+        let Some(token) = self.gate.token() else {
+            // One is expected, but not known yet: no signature can be checked.
+            return Err(refused("the sandbox waits for its access token".to_owned()));
+        };
         let signed = Signed {
             path: query.path.as_deref().unwrap_or(""),
             operation,

@@ -1,11 +1,22 @@
-//! `POST /init`: the host brings time, token, variables and defaults after a start or a resume.
+//! `POST /init`: the host brings time, token, variables, certificates and volumes after a start or a resume.
 //!
-//! Hosts call it every few milliseconds until the first answer, and anything but 204 fails the sandbox. So what it
-//! brings is applied in one step by the task that freezes and thaws: an attempt whose client has given up is either
-//! not begun or done, and the next one finds it done. After a resume the guest is mended first, and the workload goes
-//! on last.
+//! # Theory of operation
+//! Hosts give each call 50 ms, and call again 5 ms later until the first answer; anything but 204 fails the sandbox.
+//! So whatever takes longer goes on when its call has been given up, and a later one finds it done or waits for it:
+//! the question whether the token may be set ([`crate::host::metadata`]), certificates ([`crate::host::ca`]) and
+//! volumes ([`crate::host::mounts`]). Nothing that may yet succeed is answered with an error.
+//!
+//! The order is: may this host do that; then, in the task that freezes and thaws, the repair of a guest that was
+//! paused, the clock, variables, token, defaults and certificates; then the workload goes on; volumes come last. They
+//! wait for a server, and a mount that hangs while programs stand still would keep them so. A program that was in a
+//! volume finds it dead until then, as it would in the middle of the repair.
+//!
+//! One attempt after another comes through the lock, but for the wait for volumes.
 
-use std::collections::BTreeMap;
+mod request;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,18 +26,26 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde_json::{Map, Value};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
+use self::request::Request;
 use crate::ENVD_VERSION;
-use crate::host::{Environment, clock};
+use crate::base::{Failure, Kind, sentence};
+use crate::host::ca::{CaError, Installation};
+use crate::host::{Authorities, Environment, Metadata, Mounts, Services, clock, metadata};
 use crate::http::status::Refusal;
-use crate::identity::{Defaults, Gate, Secret};
+use crate::identity::{Defaults, Gate, Secret, TokenError};
 use crate::snapshot::Lifecycle;
 use crate::snapshot::resume::clock::Stamp;
 use crate::workload::Audit;
 
 /// Largest body: a CA bundle and the variables of a sandbox fit many times over.
 const BODY_LIMIT: usize = 4 << 20;
+/// How long programs stand still for certificates: writing them takes some milliseconds, or something is wrong.
+const CERTIFICATES_FIRST: Duration = Duration::from_millis(500);
+/// How long a caller waits for certificates; hosts give up on `/init` at the same time.
+const CERTIFICATES: Duration = Duration::from_secs(10);
 const VERSION: HeaderName = HeaderName::from_static("x-envd-version");
 /// What stood still before this call let it go.
 const AUDIT: HeaderName = HeaderName::from_static("x-envd-freeze-audit");
@@ -40,6 +59,14 @@ pub struct Shared {
     pub defaults: Arc<Defaults>,
     /// Guest-wide variables.
     pub environment: Arc<Environment>,
+    /// The host's own services.
+    pub services: Services,
+    /// Who may set the token, and which sandbox this is; `None` where there is nobody to ask.
+    pub metadata: Option<Metadata>,
+    /// Certificates that programs trust.
+    pub authorities: Authorities,
+    /// Network volumes.
+    pub mounts: Mounts,
 }
 
 /// What attempts share.
@@ -48,6 +75,13 @@ struct Init {
     lifecycle: Lifecycle,
     /// Greatest time stamp applied, since the epoch; also the lock that serialises attempts.
     latest: tokio::sync::Mutex<Duration>,
+}
+
+/// Why the parts that can fail did.
+#[derive(Debug)]
+enum Fault {
+    Certificates(CaError),
+    Volumes(Arc<crate::host::mounts::MountError>),
 }
 
 pub(super) fn router(shared: Shared, lifecycle: Lifecycle) -> Router {
@@ -78,9 +112,10 @@ impl Init {
     /// An attempt whose client gives up is not begun, or carried out to its end.
     async fn attempt(&self, mut request: Request, arrived: Instant) -> Response {
         let mut latest = self.latest.lock().await;
-        if let Err(reason) = self.authorise(request.token.as_ref()) {
-            return (StatusCode::UNAUTHORIZED, reason).into_response();
-        }
+        let facts = match self.authorise(request.token.as_ref()).await {
+            Ok(facts) => facts,
+            Err(reason) => return (StatusCode::UNAUTHORIZED, reason.to_string()).into_response(),
+        };
         let timestamp = request.timestamp.take();
         // An attempt that was overtaken by a later one changes nothing, but lets the workload go.
         let fresh = timestamp.is_none_or(|timestamp| timestamp >= *latest);
@@ -89,53 +124,113 @@ impl Init {
         }
         let timestamp = timestamp.filter(|&timestamp| fresh && timestamp > Duration::ZERO);
         let host = timestamp.map(|sent| Stamp { sent, round_trip: Duration::ZERO, arrived });
+        let volumes = if fresh { std::mem::take(&mut request.volumes) } else { Vec::new() };
+        let lifecycle_id = std::mem::take(&mut request.lifecycle);
+        let (tell, begun) = oneshot::channel();
         let shared = Arc::clone(&self.shared);
-        let apply = move || {
+        let apply = async move {
             if let Some(timestamp) = timestamp {
                 follow_clock(timestamp + arrived.elapsed());
             }
-            if fresh {
-                shared.apply(request);
-            }
+            let installation = if fresh { shared.apply(request).await } else { None };
+            let _ = tell.send(installation);
         };
-        match self.lifecycle.welcome(host, apply).await {
-            Ok(audit) => {
-                let mut response = StatusCode::NO_CONTENT.into_response();
-                if let Some(value) = audit.and_then(|audit| audit_value(&audit)) {
-                    response.headers_mut().insert(AUDIT, value);
-                }
-                response
+        let audit = match self.lifecycle.welcome(host, apply).await {
+            Ok(audit) => audit,
+            Err(error) => return Refusal::from_failure(&error).into_response(),
+        };
+        drop(latest);
+        // Begun now, whether this client stays or not.
+        let provided = self.shared.mounts.provide(&lifecycle_id, volumes);
+        let mut response = match finish(begun, provided).await {
+            Ok(()) => {
+                self.shared.settled(facts);
+                StatusCode::NO_CONTENT.into_response()
             }
-            Err(error) => Refusal::from_failure(&error).into_response(),
+            Err(fault) => fault.into_response(),
+        };
+        if let Some(value) = audit.and_then(|audit| audit_value(&audit)) {
+            response.headers_mut().insert(AUDIT, value);
         }
+        response
     }
 
-    /// Without a metadata service behind us, the token that is set can only be confirmed, not replaced.
-    fn authorise(&self, token: Option<&Secret>) -> Result<(), &'static str> {
-        match (self.shared.gate.token(), token) {
-            (None, _) => Ok(()),
-            (Some(stored), Some(token)) if stored.matches(token.expose().as_bytes()) => Ok(()),
-            (Some(_), Some(_)) => Err("access token validation failed"),
-            (Some(_), None) => Err("access token reset not authorized"),
+    /// Says whether the token may be what the request says, and what was learned on the way.
+    async fn authorise(&self, token: Option<&Secret>) -> Result<Option<metadata::Facts>, TokenError> {
+        let gate = &self.shared.gate;
+        let Some(metadata) = self.shared.metadata.as_ref().filter(|_| !gate.is_in_force(token)) else {
+            return gate.authorise(token, None).map(|()| None);
+        };
+        let judge = |read: &metadata::Read| {
+            let facts = read.result.as_ref().ok();
+            gate.authorise(token, facts.and_then(|facts| facts.token.as_ref())).map(|()| facts.cloned())
+        };
+        let arrived = tokio::time::Instant::now();
+        let read = metadata.read().await;
+        match judge(&read) {
+            // The answer may be from before the host changed it.
+            Err(_) if read.began < arrived => judge(&metadata.read_since(arrived).await),
+            judged => judged,
         }
     }
 }
 
 impl Shared {
-    fn apply(&self, request: Request) {
+    /// Applies everything but volumes; certificates may still be on their way afterwards.
+    async fn apply(&self, request: Request) -> Option<Installation> {
         if let Some(variables) = request.variables {
             self.environment.replace_user(variables);
         }
         self.gate.set(request.token);
+        if let Some(address) = request.services {
+            self.services.at(address);
+        }
         if let Some(user) = request.user {
             self.defaults.set_user(user);
         }
         if let Some(workdir) = request.workdir {
             self.defaults.set_workdir(workdir);
         }
-        for name in request.unsupported {
-            tracing::warn!(name, "this agent does not apply this part of /init");
+        let mut installation = self.authorities.install(&request.certificates?);
+        let _ = timeout(CERTIFICATES_FIRST, installation.ended()).await;
+        Some(installation)
+    }
+
+    /// A host has set the guest up, and it may be another sandbox than before.
+    fn settled(&self, facts: Option<metadata::Facts>) {
+        self.gate.set_initialised();
+        match (&self.metadata, facts) {
+            (Some(metadata), Some(facts)) => metadata.learn(&facts),
+            (Some(metadata), None) => metadata.refresh(),
+            (None, _) => {}
         }
+    }
+}
+
+/// Waits for what takes longer; dropping it stops nothing.
+async fn finish(
+    begun: oneshot::Receiver<Option<Installation>>,
+    provided: impl Future<Output = Result<(), Arc<crate::host::mounts::MountError>>>,
+) -> Result<(), Fault> {
+    if let Ok(Some(mut installation)) = begun.await {
+        let installed = timeout(CERTIFICATES, installation.ended()).await;
+        installed.unwrap_or(Err(CaError::Busy)).map_err(Fault::Certificates)?;
+    }
+    provided.await.map_err(Fault::Volumes)
+}
+
+impl IntoResponse for Fault {
+    /// The contract has one status for what cannot be applied.
+    fn into_response(self) -> Response {
+        let (kind, message) = match &self {
+            Self::Certificates(error) => (error.kind(), sentence(error)),
+            Self::Volumes(error) => (error.kind(), sentence(&**error)),
+        };
+        let status = match kind {
+            Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Refusal::new(status, message).into_response()
     }
 }
 
@@ -156,140 +251,5 @@ fn follow_clock(host: Duration) {
         Ok(true) => tracing::info!("the clock was set to the host's time"),
         Ok(false) => {}
         Err(error) => tracing::warn!(%error, "cannot set the clock"),
-    }
-}
-
-/// Holds a checked body. Absent and empty fields change nothing.
-#[derive(Debug, Default)]
-struct Request {
-    timestamp: Option<Duration>,
-    token: Option<Secret>,
-    variables: Option<BTreeMap<String, String>>,
-    user: Option<String>,
-    workdir: Option<String>,
-    unsupported: Vec<&'static str>,
-}
-
-impl Request {
-    /// Reads a body as Go's decoder does: no body is an empty request, names match in any case, null is absent.
-    fn parse(body: &[u8]) -> Option<Self> {
-        if body.iter().all(u8::is_ascii_whitespace) {
-            return Some(Self::default());
-        }
-        let fields: Map<String, Value> = serde_json::from_slice(body).ok()?;
-        let mut request = Self::default();
-        for (name, value) in fields {
-            if value.is_null() {
-                continue;
-            }
-            match name.to_ascii_lowercase().as_str() {
-                "timestamp" => request.timestamp = Some(instant(value.as_str()?)?),
-                "accesstoken" => request.token = Some(token(value)?),
-                "envvars" => request.variables = Some(variables(value)?),
-                "defaultuser" => request.user = non_empty(value)?,
-                "defaultworkdir" => request.workdir = non_empty(value)?,
-                "cabundle" => request.unsupported.extend(non_empty(value)?.map(|_| "caBundle")),
-                "volumemounts" => request.unsupported.extend((!value.as_array()?.is_empty()).then_some("volumeMounts")),
-                _ => {}
-            }
-        }
-        Some(request)
-    }
-}
-
-/// Reads names and values; null is the empty text, as for Go.
-fn variables(value: Value) -> Option<BTreeMap<String, String>> {
-    let variables: BTreeMap<String, Option<String>> = serde_json::from_value(value).ok()?;
-    Some(variables.into_iter().map(|(name, value)| (name, value.unwrap_or_default())).collect())
-}
-
-fn token(value: Value) -> Option<Secret> {
-    let Value::String(token) = value else { return None };
-    (!token.is_empty() && !token.contains('\\')).then(|| Secret::new(token))
-}
-
-/// Gives the text, `None` inside when it is empty; `None` outside when it is no text.
-#[expect(clippy::option_option, reason = "a wrong type and an empty text are answered differently")]
-fn non_empty(value: Value) -> Option<Option<String>> {
-    let Value::String(text) = value else { return None };
-    Some((!text.is_empty()).then_some(text))
-}
-
-/// Reads RFC 3339 as the time since the epoch; what lies before it, such as Go's zero time, is older than all others.
-fn instant(text: &str) -> Option<Duration> {
-    let timestamp: prost_types::Timestamp = text.parse().ok()?;
-    let since_epoch = |seconds| Some(Duration::new(seconds, u32::try_from(timestamp.nanos).ok()?));
-    u64::try_from(timestamp.seconds).map_or(Some(Duration::ZERO), since_epoch)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_body_is_read_as_hosts_send_it() {
-        let body =
-            br#"{"TimeStamp":"2026-01-02T03:04:05.5+01:00","accessToken":"t","envVars":{"A":"1"},"defaultUser":"",
-            "defaultWorkdir":"/code","hyperloopIP":"1.2.3.4","lifecycleID":null}"#;
-        let request = Request::parse(body).unwrap();
-        assert_eq!(request.timestamp, Some(Duration::new(1_767_319_445, 500_000_000)));
-        assert_eq!((request.user, request.workdir.as_deref()), (None, Some("/code")));
-        assert!(request.token.is_some_and(|token| token.matches(b"t")));
-        let nulls = Request::parse(br#"{"envVars":{"A":null},"timestamp":"0001-01-01T00:00:00Z"}"#).unwrap();
-        assert_eq!(nulls.variables.unwrap()["A"], "");
-        assert_eq!(nulls.timestamp, Some(Duration::ZERO));
-        assert!(Request::parse(b" ").is_some_and(|request| request.token.is_none() && request.variables.is_none()));
-    }
-
-    #[test]
-    fn a_body_that_cannot_be_meant_is_refused() {
-        for body in [
-            "{",
-            "[]",
-            "1",
-            "{} x",
-            r#"{"accessToken":""}"#,
-            r#"{"accessToken":"a\\b"}"#,
-            r#"{"accessToken":5}"#,
-            r#"{"timestamp":"yesterday"}"#,
-            r#"{"timestamp":1}"#,
-            r#"{"envVars":[]}"#,
-            r#"{"envVars":{"A":1}}"#,
-            r#"{"defaultUser":{}}"#,
-        ] {
-            assert!(Request::parse(body.as_bytes()).is_none(), "{body}");
-        }
-    }
-
-    fn init(folder: &std::path::Path) -> Init {
-        let tasks = crate::base::Tasks::default();
-        let shared = Shared { gate: Arc::default(), defaults: Arc::default(), environment: Arc::default() };
-        let mut settings = crate::snapshot::Settings { notice: false, ..Default::default() };
-        settings.notify.folder = folder.to_owned();
-        let around = crate::snapshot::Surroundings {
-            workload: Arc::new(crate::workload::Workload::prepare(&crate::workload::Settings { root: None })),
-            gate: Arc::clone(&shared.gate),
-            part: Box::new(|_| Box::pin(std::future::ready(0))),
-            ports: Vec::new(),
-            life: tokio::sync::watch::Sender::new(crate::base::Life::default()),
-        };
-        let lifecycle = crate::snapshot::start(settings, around, &tasks);
-        Init { shared: Arc::new(shared), lifecycle, latest: tokio::sync::Mutex::default() }
-    }
-
-    async fn post(init: &Init, body: &str) -> u16 {
-        init.attempt(Request::parse(body.as_bytes()).unwrap(), Instant::now()).await.status().as_u16()
-    }
-
-    #[tokio::test]
-    async fn a_token_that_is_set_is_confirmed_and_never_replaced() {
-        let folder = std::env::temp_dir().join(format!("thawd-init-{}", std::process::id()));
-        let init = init(&folder);
-        assert_eq!(post(&init, r#"{"accessToken":"A"}"#).await, 204);
-        assert_eq!(post(&init, r#"{"accessToken":"A","envVars":{"X":"1"}}"#).await, 204);
-        assert_eq!(post(&init, r#"{"accessToken":"B","envVars":{}}"#).await, 401);
-        assert_eq!(post(&init, "{}").await, 401);
-        assert_eq!(init.shared.environment.all().len(), 1);
-        let _ = std::fs::remove_dir_all(folder);
     }
 }

@@ -18,7 +18,6 @@ pub mod entropy;
 mod fault;
 pub mod identity;
 pub mod network;
-mod place;
 pub mod signs;
 pub mod sockets;
 pub mod vmclock_page;

@@ -73,7 +73,7 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::resume::place::tests::Folder;
+    use crate::sys::place::tests::Folder;
 
     #[test]
     fn the_page_reads_like_the_kernels_and_goes_on_after_a_restart() {

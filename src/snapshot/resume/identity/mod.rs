@@ -15,7 +15,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{Fault, place};
+use super::Fault;
+use crate::sys::place;
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// A new random UUID with each read (random(4)).

@@ -1,6 +1,6 @@
 use super::*;
-use crate::snapshot::resume::place::tests::Folder;
 use crate::sys::namespace::apart;
+use crate::sys::place::tests::Folder;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 

@@ -12,9 +12,10 @@ use std::str::FromStr;
 
 use nix::libc;
 
-use super::{Fault, place};
+use super::Fault;
 use crate::sys::netlink::link::{self, Held};
 use crate::sys::netlink::{Family, Follow, Socket};
+use crate::sys::place;
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 

@@ -1,9 +1,9 @@
 use std::process::Command;
 
 use super::*;
-use crate::snapshot::resume::place::tests::Folder;
 use crate::sys::namespace::apart;
 use crate::sys::netlink::scratch;
+use crate::sys::place::tests::Folder;
 
 fn wanted(addresses: &[&str], gateway: Option<&str>) -> Wanted {
     let interface = Interface {

@@ -15,7 +15,7 @@ const MODE: u32 = 0o644;
 ///
 /// # Errors
 /// Those of writing; a file that is written through may then be cut short.
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<bool> {
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<bool> {
     if fs::read(path).is_ok_and(|present| present == content) {
         return Ok(false);
     }
@@ -63,14 +63,14 @@ fn fill(new: &Path, content: &[u8], present: Option<&Metadata>) -> io::Result<()
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A folder that goes with the test.
-    pub(in super::super) struct Folder(pub(in super::super) PathBuf);
+    pub(crate) struct Folder(pub(crate) PathBuf);
 
     impl Folder {
-        pub(in super::super) fn new(name: &str) -> Self {
+        pub(crate) fn new(name: &str) -> Self {
             let path = std::env::temp_dir().join(format!("thawd-{name}-{}", std::process::id()));
             let _ = fs::remove_dir_all(&path);
             fs::create_dir_all(&path).unwrap();
