@@ -169,3 +169,35 @@ impl Metadata {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::place::tests::Folder;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_is_not_there_is_given_up() {
+        let folder = Folder::new("metadata");
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let tasks = Tasks::default();
+        let began = Instant::now();
+        let (gate, environment) = (Arc::default(), Arc::default());
+        let root = folder.0.clone();
+        let metadata =
+            Metadata::start(Endpoint(nobody), root, gate, environment, Lives::always(), tasks.clone());
+        let ended = |what: &'static str, limit: Duration| {
+            let tasks = tasks.clone();
+            async move {
+                while tasks.running() > 0 {
+                    assert!(began.elapsed() <= limit, "{what}");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        };
+        ended("after the start", AFTER_START + Duration::from_secs(1)).await;
+        assert!(began.elapsed() >= AFTER_START);
+        metadata.refresh();
+        metadata.refresh();
+        ended("after /init", AFTER_START + AFTER_INIT + Duration::from_secs(3)).await;
+    }
+}
