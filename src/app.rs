@@ -63,10 +63,6 @@ impl App {
         let workload = Arc::new(Workload::prepare(&config.workload));
         let life = watch::Sender::new(Life::default());
         let lives = Lives::new(life.subscribe());
-        let metadata = config.host.metadata.map(|endpoint| {
-            let (root, gate, environment) = (config.host.root.clone(), Arc::clone(&gate), Arc::clone(&environment));
-            Metadata::start(endpoint, root, gate, environment, lives.clone(), tasks.clone())
-        });
         let connections = Connections::new(lives.clone());
         let table = Table::new(config.process, Arc::clone(&workload), tasks.clone(), lives.clone());
         let parted = connections.clone();
@@ -95,15 +91,7 @@ impl App {
         let filesystem = rpc::filesystem::Filesystem::new(files.clone(), owners, user, lives.clone());
         let plain = http::facts::router(Arc::clone(&environment))
             .merge(http::lifecycle::router(
-                http::lifecycle::Shared {
-                    gate: Arc::clone(&gate),
-                    defaults: Arc::clone(&defaults),
-                    services: Services::new(&config.host.root, Arc::clone(&environment), tasks.clone()),
-                    environment,
-                    metadata,
-                    authorities: Authorities::new(&config.host.root, tasks.clone()),
-                    mounts: Mounts::new(tasks.clone()),
-                },
+                guest(config.host, Arc::clone(&gate), Arc::clone(&defaults), environment, lives.clone(), &tasks),
                 lifecycle.clone(),
             ))
             .merge(http::files::router(http::files::Shared {
@@ -133,6 +121,25 @@ impl App {
         self.table.emptied(DRAIN).await;
         self.tasks.drain(DRAIN).await
     }
+}
+
+/// Builds what a host changes with `/init`, and begins to ask which sandbox this is.
+fn guest(
+    settings: crate::host::Settings,
+    gate: Arc<Gate>,
+    defaults: Arc<Defaults>,
+    environment: Arc<Environment>,
+    lives: Lives,
+    tasks: &Tasks,
+) -> http::lifecycle::Shared {
+    let root = settings.root;
+    let services = Services::new(&root, Arc::clone(&environment), tasks.clone());
+    let authorities = Authorities::new(&root, tasks.clone());
+    let metadata = settings.metadata.map(|endpoint| {
+        Metadata::start(endpoint, root, Arc::clone(&gate), Arc::clone(&environment), lives, tasks.clone())
+    });
+    let mounts = Mounts::new(tasks.clone());
+    http::lifecycle::Shared { gate, defaults, environment, services, metadata, authorities, mounts }
 }
 
 /// Puts the RPC services behind the wire.

@@ -149,7 +149,8 @@ impl Lifecycle {
     }
 
     /// Takes in what a host brings after a start or a resume: repairs if the guest was paused, applies the rest, and
-    /// lets the workload go last, so `apply` must end soon whatever happens. Goes on when dropped. Gives the state of a hierarchy freeze before that.
+    /// lets the workload go last, so `apply` must end soon whatever happens. Goes on when dropped. Gives the state of a
+    /// hierarchy freeze before that.
     ///
     /// # Errors
     /// [`SnapshotError::ShuttingDown`].

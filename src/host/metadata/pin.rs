@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -60,7 +60,7 @@ fn rule(verb: &str, chain: &str, service: SocketAddr) -> Vec<String> {
 }
 
 /// Runs beside the agent and not in a cgroup of the workload, which may be frozen.
-async fn run(program: &PathBuf, words: &[String], by: Instant, tasks: &Tasks) -> io::Result<Ended> {
+async fn run(program: &Path, words: &[String], by: Instant, tasks: &Tasks) -> io::Result<Ended> {
     let null = fd::duplicate(File::options().read(true).write(true).open("/dev/null")?.as_fd())?;
     let words = words.iter().map(|word| CString::new(word.as_str())).collect::<Result<_, _>>()?;
     let image = Image {

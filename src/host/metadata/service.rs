@@ -183,8 +183,7 @@ mod tests {
         let began = Instant::now();
         let (gate, environment) = (Arc::default(), Arc::default());
         let root = folder.0.clone();
-        let metadata =
-            Metadata::start(Endpoint(nobody), root, gate, environment, Lives::always(), tasks.clone());
+        let metadata = Metadata::start(Endpoint(nobody), root, gate, environment, Lives::always(), tasks.clone());
         let ended = |what: &'static str, limit: Duration| {
             let tasks = tasks.clone();
             async move {

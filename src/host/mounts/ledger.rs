@@ -81,7 +81,7 @@ impl Mounts {
                 let _ = before.wait_for(Option::is_some).await;
             }
             let attached = timeout(LIMIT, attach(volume)).await;
-            let attached = attached.unwrap_or_else(|_| Err(MountError::Late { path, limit: LIMIT }));
+            let attached = attached.unwrap_or(Err(MountError::Late { path, limit: LIMIT }));
             tell.send_replace(Some(attached.map_err(Arc::new)));
         });
         outcome
