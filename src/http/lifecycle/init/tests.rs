@@ -95,17 +95,3 @@ async fn a_metadata_service_that_is_not_there_lets_the_first_host_in_and_no_othe
     assert_eq!(guest.post("").await, 401);
     assert_eq!(guest.post(r#"{"accessToken":"A"}"#).await, 204);
 }
-
-#[tokio::test]
-async fn an_error_lets_the_workload_go_and_a_refusal_does_not() {
-    use crate::base::Phase;
-    let guest = guest("init-thaw", None);
-    let lifecycle = &guest.init.lifecycle;
-    assert_eq!(guest.post(r#"{"accessToken":"A"}"#).await, 204);
-    lifecycle.freeze_workload(crate::workload::Mode::Legacy, None).await.unwrap();
-    assert_eq!(lifecycle.life().phase, Phase::Frozen);
-    assert_eq!(guest.post(r#"{"accessToken":"B","caBundle":"A"}"#).await, 401);
-    assert_eq!(lifecycle.life().phase, Phase::Frozen);
-    assert_eq!(guest.post(r#"{"accessToken":"A","caBundle":"A"}"#).await, 400);
-    assert_eq!(lifecycle.life().phase, Phase::Running);
-}
