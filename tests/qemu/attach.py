@@ -7,7 +7,7 @@ after the command's end, its whole output as base64.
 import base64
 import sys
 
-from e2b import Sandbox
+from e2b import CommandExitException, Sandbox
 
 
 def sandbox(address):
@@ -19,6 +19,8 @@ def follow(handle, output):
     try:
         handle.wait(on_stdout=output.append)
         return True
+    except CommandExitException:
+        raise
     except Exception as error:  # what the SDK makes of a stream that ends with `unavailable`
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return False

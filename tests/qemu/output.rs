@@ -90,7 +90,7 @@ fn a_client_that_comes_back_after_each_pause_has_every_line_once() {
 /// The same with the published SDK, which knows nothing of offsets.
 #[test]
 fn the_sdk_attaches_again_after_each_pause_and_has_every_line_once() {
-    let mut guest = Guest::start("scratch");
+    let mut guest = Guest::start("debian");
     let python = std::env::var("THAWD_SDK_PYTHON")
         .expect("THAWD_SDK_PYTHON names a python with the e2b SDK; scripts/test qemu installs it");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/qemu/attach.py");
