@@ -7,10 +7,12 @@ use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, 
 
 static ORIGINAL_FILES: OnceLock<(rlim_t, rlim_t)> = OnceLock::new();
 
-/// Unblocks all signals, makes children wait to be reaped, and lifts the soft limit of open files to the hard one.
+/// Takes our name, unblocks all signals, makes children wait to be reaped, and lifts the soft limit of open files to the hard one.
 /// Programs would inherit it; they get the original file limit back (`original_files`), since a high one breaks
 /// `select` users. Call it once, before any thread starts.
 pub fn normalise() {
+    // Process 1 starts us by a path that ends in `exe`.
+    let _ = nix::sys::prctl::set_name(c"thawd");
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
     #[expect(unsafe_code, reason = "sigaction is unsafe for handlers that are functions")]
     // SAFETY: SIG_DFL is no function, and no other thread runs yet.
