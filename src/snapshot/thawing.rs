@@ -222,7 +222,7 @@ impl Driver {
         };
         let hooked = std::mem::take(&mut self.hooked);
         if hooked {
-            recorder.report.hooks = recorder.wait("hooks", self.hooks.thaw_before(options.hooks, &context)).await;
+            recorder.report.hooks = recorder.wait("thaw hooks", self.hooks.thaw_before(options.hooks, &context)).await;
         }
         let was_host = self.machine.hold() == Some(Hold::Workload);
         let freed = recorder.step("thaw programs", |_| self.freezer_thawed());
