@@ -87,6 +87,10 @@ impl Driver {
         if frozen || noticed || self.freezer.in_effect() {
             return self.let_go(mended, &options, recorder).await;
         }
+        if host.is_some() && self.settings.notice {
+            // The time of the host is better than that of the boot.
+            self.calibrate();
+        }
         // Both are written always: somebody else may have frozen them.
         self.freezer_thawed()
     }
