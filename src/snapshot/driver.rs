@@ -88,6 +88,8 @@ pub(super) struct Driver {
     pub(super) page: Option<Page>,
     /// The guest was paused while frozen: when it thaws if nobody calls.
     pub(super) noticed: Option<Instant>,
+    /// What was noticed was a new life, and not only that time has passed.
+    pub(super) reborn: bool,
 }
 
 /// Starts the driver and gives the handle. Needs a running runtime.
@@ -136,6 +138,7 @@ pub fn start(settings: Settings, around: Surroundings, tasks: &Tasks) -> Lifecyc
         mended: None,
         page,
         noticed: None,
+        reborn: false,
     };
     let clocks = Arc::clone(&driver.clocks);
     if driver.settings.notice {
@@ -212,7 +215,7 @@ impl Driver {
                 }
             }
             Command::ThawWorkload(reply) => {
-                let _ = reply.send(self.thaw_workload(None, std::future::ready(())).await);
+                let _ = reply.send(self.unfreeze().await);
             }
             Command::FreezeRoot(mut reply) => {
                 let result = self.freeze_root(&mut reply).await;
@@ -223,7 +226,7 @@ impl Driver {
             }
             Command::Welcome(host, apply, reply) => {
                 let audit = self.freezer.audit();
-                if let Err(error) = self.thaw_workload(host, apply).await {
+                if let Err(error) = self.welcome(host, apply).await {
                     tracing::error!(%error, "the workload could not be let go");
                 }
                 let _ = reply.send(audit);
@@ -247,6 +250,7 @@ impl Driver {
                 // The host is expected to call; what cannot wait is done now, and the rest if it does not.
                 let by = Instant::now() + self.settings.self_thaw;
                 self.noticed.get_or_insert(by);
+                self.reborn |= sign.is_new_life();
                 self.first_aid();
             }
             _ => self.repair(&Thaw::default(), true).await,

@@ -124,7 +124,8 @@ impl Lifecycle {
         self.ask(|reply| Command::FreezeWorkload(mode, wait, reply)).await
     }
 
-    /// Lets the workload go, after a repair if the guest was paused meanwhile.
+    /// Lets the workload go. A guest that was stopped meanwhile gets the true time and goes on with the same life and
+    /// the same clients, unless something tells that it is a copy.
     ///
     /// # Errors
     /// [`SnapshotError::Stuck`]; all was tried.

@@ -13,7 +13,7 @@ use super::notify::Resumed;
 use super::options::Thaw;
 use super::report::{Recorder, Report};
 use super::resume::clock::{Source, Stamp};
-use super::resume::{Manifest, entropy, identity, network};
+use super::resume::{Manifest, Sign, entropy, identity, network};
 use super::state::{Hold, Thawing};
 use crate::base::{Phase, sentence};
 
@@ -31,6 +31,17 @@ struct Mended {
     paused: Duration,
     step_ns: i64,
     source: Source,
+}
+
+/// What is known of a pause before the clocks are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Nothing: the clocks decide.
+    Nothing,
+    /// There was one, or this is a copy.
+    Paused,
+    /// The machine goes on where it was stopped, with all its connections: time has passed, and nothing else.
+    InPlace,
 }
 
 impl Default for Mended {
@@ -51,7 +62,7 @@ impl Driver {
             Thawing::Begin => {
                 self.publish(|_| {});
                 let mut recorder = Recorder::new(self.settings.crash.clone());
-                match self.mend(options, false, &mut recorder) {
+                match self.mend(options, Known::Nothing, &mut recorder) {
                     Ok(mended) => self.let_go(Mended { resumed: true, ..mended }, options, recorder).await?,
                     Err(error) => {
                         self.machine.keep();
@@ -65,13 +76,39 @@ impl Driver {
         Ok(Ended { generation: self.machine.generation(), report })
     }
 
-    /// Lets the workload go for a host with envd's protocol, which brings its time and applies the rest in between.
-    pub(super) async fn thaw_workload(
+    /// Lets the workload go for a host with envd's protocol that has not resumed the guest: it gave up a pause, or made
+    /// a checkpoint and let the same machine go on. Clients are there still, unless something tells of a new life.
+    pub(super) async fn unfreeze(&mut self) -> Result<(), SnapshotError> {
+        let sign = self.signs.look();
+        self.reborn |= sign.is_some_and(Sign::is_new_life);
+        let known = if self.reborn {
+            Known::Paused
+        } else if self.machine.hold() == Some(Hold::Workload) {
+            Known::InPlace
+        } else {
+            sign.map_or(Known::Nothing, |_| Known::Paused)
+        };
+        self.thaw_workload(known, sign.is_some(), None, std::future::ready(())).await
+    }
+
+    /// Takes in what a host with envd's protocol brings after a start or a resume, and lets the workload go last.
+    pub(super) async fn welcome(
         &mut self,
         host: Option<Stamp>,
         apply: impl Future<Output = ()>,
     ) -> Result<(), SnapshotError> {
         let noticed = self.noticed.is_some() || self.signs.look().is_some();
+        let known = if noticed { Known::Paused } else { Known::Nothing };
+        self.thaw_workload(known, noticed, host, apply).await
+    }
+
+    async fn thaw_workload(
+        &mut self,
+        known: Known,
+        noticed: bool,
+        host: Option<Stamp>,
+        apply: impl Future<Output = ()>,
+    ) -> Result<(), SnapshotError> {
         let frozen = self.machine.phase() == Phase::Frozen;
         let mut recorder = Recorder::new(self.settings.crash.clone());
         let options = Thaw { host, ..Thaw::default() };
@@ -79,13 +116,17 @@ impl Driver {
         let mended = if frozen || noticed {
             self.machine.unwind();
             self.publish(|_| {});
-            self.mend(&options, noticed, &mut recorder).unwrap_or_default()
+            self.mend(&options, known, &mut recorder).unwrap_or_default()
         } else {
             Mended::default()
         };
         apply.await;
         if frozen || noticed || self.freezer.in_effect() {
             return self.let_go(mended, &options, recorder).await;
+        }
+        if host.is_some() && self.settings.notice {
+            // The time of the host is better than that of the boot.
+            self.calibrate();
         }
         // Both are written always: somebody else may have frozen them.
         self.freezer_thawed()
@@ -97,7 +138,8 @@ impl Driver {
         if sure && options.end_sockets && self.manifest.is_none() {
             self.manifest = Manifest::take(&self.around.ports).ok();
         }
-        let mended = self.mend(options, sure, &mut recorder).unwrap_or_default();
+        let known = if sure { Known::Paused } else { Known::Nothing };
+        let mended = self.mend(options, known, &mut recorder).unwrap_or_default();
         self.hooked |= mended.resumed;
         if let Err(error) = self.let_go(mended, options, recorder).await {
             tracing::error!(error = sentence(&error), "the repair after a resume is not whole");
@@ -135,7 +177,7 @@ impl Driver {
     }
 
     /// Mends everything but the workload: only system calls.
-    fn mend(&mut self, options: &Thaw, sure: bool, recorder: &mut Recorder) -> Result<Mended, SnapshotError> {
+    fn mend(&mut self, options: &Thaw, known: Known, recorder: &mut Recorder) -> Result<Mended, SnapshotError> {
         let fresh = recorder.step("entropy", |_| entropy::reseed(&options.entropy));
         match fresh {
             Ok(source) => recorder.report.entropy = Some(source.name()),
@@ -148,7 +190,8 @@ impl Driver {
             return Err(SnapshotError::NoEntropy);
         }
         let mut mended = self.mend_clock(options, recorder);
-        mended.resumed |= sure || self.noticed.is_some() || options.identity.clone;
+        mended.resumed |= self.noticed.is_some() || options.identity.clone;
+        mended.resumed = known == Known::Paused || (mended.resumed && known == Known::Nothing);
         recorder.step("thaw filesystems", |report| self.thaw_disks(report));
         if mended.resumed || !options.network.interfaces.is_empty() || !options.network.dns.is_empty() {
             recorder.step("network", |report| {
@@ -222,13 +265,14 @@ impl Driver {
         };
         let hooked = std::mem::take(&mut self.hooked);
         if hooked {
-            recorder.report.hooks = recorder.wait("hooks", self.hooks.thaw_before(options.hooks, &context)).await;
+            recorder.report.hooks = recorder.wait("thaw hooks", self.hooks.thaw_before(options.hooks, &context)).await;
         }
         let was_host = self.machine.hold() == Some(Hold::Workload);
         let freed = recorder.step("thaw programs", |_| self.freezer_thawed());
         self.machine.run(mended.resumed);
         self.manifest = None;
         self.noticed = None;
+        self.reborn = false;
         if mended.resumed {
             self.mended = Some(tokio::time::Instant::now());
         }

@@ -9,7 +9,13 @@ mod support;
 
 mod clock;
 mod clones;
+mod common;
+mod crash;
 mod cycles;
+mod disk;
 mod guests;
+mod host;
+mod hostile;
+mod notice;
 mod output;
 mod survive;

@@ -40,6 +40,17 @@ pub enum Sign {
     Gap(Duration),
 }
 
+impl Sign {
+    /// Says whether the guest is another one than before, and not only later.
+    #[must_use]
+    pub fn is_new_life(self) -> bool {
+        match self {
+            Self::Generation(_) | Self::Fork => true,
+            Self::Gap(_) => false,
+        }
+    }
+}
+
 /// Listens for signs; costs nothing while there is none.
 #[derive(Debug)]
 pub struct Signs {
