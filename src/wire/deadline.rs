@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use crate::base::Lives;
 
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Keeps the rest of a call's time; clones share it, and are polled by one task.
 #[derive(Clone)]
 pub(super) struct Deadline {
     /// `None` once it has passed.
-    rest: Arc<Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>>,
+    rest: Arc<Mutex<Option<Sleep>>>,
 }
 
 impl Deadline {

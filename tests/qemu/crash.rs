@@ -10,7 +10,7 @@ use icebox::agent::Agent;
 use icebox::guest::Guest;
 use serde_json::{Value, json};
 
-use super::common::{Counter, freeze, start_system, system, within, write};
+use super::life::{Counter, freeze, start_system, system, within, write};
 use crate::support::connect::Program;
 use crate::support::http::Connection;
 

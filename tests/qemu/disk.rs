@@ -12,7 +12,7 @@ use icebox::template::Templates;
 use icebox::vm::{Boot, Hardware, Vm};
 use serde_json::json;
 
-use super::common::{freeze, phase};
+use super::life::{freeze, phase};
 use crate::support::connect::Program;
 
 /// Writes numbered files, and tells of each one that is on the disk.

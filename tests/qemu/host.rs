@@ -7,7 +7,7 @@ use icebox::guest::Guest;
 use icebox::snapshot::Silent;
 use serde_json::{Value, json};
 
-use super::common::{Counter, post, read, start_system, system, write};
+use super::life::{Counter, post, read, start_system, system, write};
 use crate::support::connect::Program;
 use crate::support::http::Answer;
 

@@ -8,7 +8,7 @@ use icebox::guest::{Choice, Guest};
 use icebox::snapshot::Silent;
 use serde_json::{Value, json};
 
-use super::common::{Counter, freeze, lifecycle, phase, read, system, within, write};
+use super::life::{Counter, freeze, lifecycle, phase, read, system, within, write};
 use crate::support::wait_until;
 
 /// Port in the guest of a program that waits for its peer.

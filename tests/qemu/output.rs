@@ -17,7 +17,7 @@ const NUMBERS: &str =
 
 /// A time between 0 and `limit`, another one each time.
 fn some_time(limit: Duration) -> Duration {
-    let noise = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos() / 1000;
+    let noise = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_micros();
     limit * (noise % 1000) / 1000
 }
 

@@ -86,9 +86,10 @@ pub fn network_mounts() -> usize {
 #[must_use]
 pub fn root() -> Mount {
     let text = fs::read("/proc/self/mountinfo").unwrap_or_default();
-    let mounts = text.split(|&byte| byte == b'\n').filter_map(|line| parse(line, Path::new("/")));
+    let mut mounts = text.split(|&byte| byte == b'\n').filter_map(|line| parse(line, Path::new("/")));
     // Of several mounts on top of each other the last one is seen.
-    mounts.map(|(mount, _)| mount).filter(|mount| mount.path == Path::new("/")).last().unwrap_or_else(|| Mount {
+    let found = mounts.rfind(|(mount, _)| mount.path == Path::new("/"));
+    found.map(|(mount, _)| mount).unwrap_or_else(|| Mount {
         device: Device { major: 0, minor: 0 },
         path: PathBuf::from("/"),
         reach: PathBuf::from("/"),
