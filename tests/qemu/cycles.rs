@@ -13,8 +13,7 @@ const GROWTH_KIB: i64 = 256;
 
 /// What could leak: the agent's memory in KiB, its descriptors, its threads and children.
 fn usage(guest: &Guest) -> (i64, u64) {
-    let report = guest
-        .sh("p=$PPID; awk '/^VmRSS/ {print $2}' /proc/$p/status; ls /proc/$p/fd | wc -l; \
+    let report = guest.sh("p=$PPID; awk '/^VmRSS/ {print $2}' /proc/$p/status; ls /proc/$p/fd | wc -l; \
          pgrep -P $p | wc -l");
     let numbers: Vec<i64> = report.split_whitespace().map(|word| word.parse().unwrap()).collect();
     // The shell that asks is a child, too.

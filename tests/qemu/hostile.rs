@@ -80,11 +80,9 @@ fn a_filesystem_in_a_file_is_frozen_before_the_one_that_holds_it() {
     guest.sh(&mount_inner(INNER));
     let mut hidden = Program::shell(
         guest.agent().address(),
-        &format!(
-            "cp /root/inner.img /root/hidden.img; exec unshare -m sh -c 'mkdir -p /mnt/hidden; \
+        "cp /root/inner.img /root/hidden.img; exec unshare -m sh -c 'mkdir -p /mnt/hidden; \
              mount -o loop /root/hidden.img /mnt/hidden; echo up; \
-             while :; do echo x > /mnt/hidden/x; sleep 0.02; done'"
-        ),
+             while :; do echo x > /mnt/hidden/x; sleep 0.02; done'",
     );
     hidden.read_until("up\n");
     assert!(!guest.sh("cat /proc/mounts").contains("/mnt/hidden"), "nobody else sees it");

@@ -3,7 +3,7 @@
 //! Each test has a guest of its own, copied from a template that the first one boots (`icebox::guest`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-#[allow(dead_code, reason = "shared with tests of the daemon on this machine")]
+// Shared with tests of the daemon on this machine.
 #[path = "../support/mod.rs"]
 mod support;
 
