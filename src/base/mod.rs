@@ -7,12 +7,14 @@
 //! - [`tasks`] the only way to start a background task, and the one drain
 
 pub mod admission;
+mod arrived;
 pub mod kind;
 pub mod phase;
 pub mod ring;
 pub mod tasks;
 
 pub use admission::Admission;
+pub use arrived::Arrived;
 pub use kind::{Failure, Kind, sentence};
 pub use phase::{Life, Lives, Phase};
 pub use ring::{Chunk, Ring};

@@ -27,10 +27,6 @@ pub fn caller<T>(request: &Request<T>, accounts: &Accounts, defaults: &Defaults)
         .map_err(|error| Box::new(status::from_failure(&error)))
 }
 
-/// Tells when the head of a request came; the server puts it into the request's extensions.
-#[derive(Clone, Copy, Debug)]
-pub struct Arrived(pub std::time::Instant);
-
 /// Waits until clients are parted for a pause, and gives what a stream ends with then. Cancel-safe.
 pub async fn parting(lives: &mut Lives) -> Status {
     lives.parted().await;

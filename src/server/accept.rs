@@ -22,8 +22,7 @@ use super::bind::{Listener, Stream};
 use super::connections::{Answering, Connections, Entered};
 use super::head::{Busy, TimedHead};
 use super::part::{self, Ended, Lent};
-use crate::base::{Lives, Tasks};
-use crate::rpc::Arrived;
+use crate::base::{Arrived, Lives, Tasks};
 
 /// Bounds of a connection.
 #[derive(Clone, Copy, Debug)]

@@ -20,6 +20,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -31,6 +32,7 @@ use tokio::time::timeout;
 
 use self::request::Request;
 use crate::ENVD_VERSION;
+use crate::base::Arrived;
 use crate::base::{Failure, Kind, sentence};
 use crate::host::ca::{CaError, Installation};
 use crate::host::{Authorities, Environment, Metadata, Mounts, Services, clock, metadata};
@@ -92,9 +94,10 @@ pub(super) fn router(shared: Shared, lifecycle: Lifecycle) -> Router {
 
 async fn serve(
     State(init): State<Arc<Init>>,
+    arrived: Option<Extension<Arrived>>,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Response {
-    let arrived = Instant::now();
+    let arrived = arrived.map_or_else(Instant::now, |Extension(arrived)| arrived.0);
     let mut response = match body {
         Err(rejection) => rejection.status().into_response(),
         Ok(body) => match Request::parse(&body) {

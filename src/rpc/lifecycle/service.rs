@@ -6,9 +6,9 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::{convert, report};
-use crate::base::Life;
+use crate::base::{Arrived, Life};
 use crate::proto::thawd::v1 as pb;
-use crate::rpc::{Arrived, parting, status};
+use crate::rpc::{parting, status};
 use crate::snapshot;
 
 /// Serves `thawd.v1.Lifecycle`.
