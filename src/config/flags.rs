@@ -110,7 +110,7 @@ pub struct Flags {
           action = clap::ArgAction::Set, env = "THAWD_SELF_REPAIR", value_name = "BOOL")]
     pub self_repair: bool,
 
-    /// Metadata service of the VM, asked unless --isnotfc: http://ADDRESS[:PORT]
+    /// Metadata service of the VM, asked unless --isnotfc: http://ADDRESS:PORT
     #[arg(long, default_value_t, env = "THAWD_MMDS_URL", value_name = "URL", hide = true)]
     pub mmds_url: Endpoint,
 

@@ -23,7 +23,7 @@ impl Environment {
         Self { inner: RwLock::new(layers) }
     }
 
-    /// Sets a variable of ours; [`is_internal`] must know its name.
+    /// Sets a variable of ours; `is_internal` must know its name.
     pub fn set_internal(&self, name: &str, value: &str) {
         debug_assert!(is_internal(name), "{name} could be hidden by a user");
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);

@@ -327,7 +327,8 @@ impl Drop for Subscription {
         if self.parted {
             return;
         }
-        let taken_away = self.lives.is_parted();
+        // A connection that ends while nothing runs was not given up by its client, as far as anybody here knows.
+        let taken_away = self.lives.is_parted() || self.lives.now().phase != Phase::Running;
         let mut state = self.log.lock();
         let last = state.end.map_or(u64::MAX, |(last, _)| last);
         match state.readers.get(self.id) {
