@@ -69,6 +69,7 @@ private_apt_ready() {
     if [ -f /etc/apt/sources.list ]; then cp /etc/apt/sources.list "$state/sources/machine.list"; fi
     if [ "$(release VERSION_CODENAME)" = bookworm ] && ! grep -rqs bookworm-backports "$state/sources"; then
         local mirror
+        [ -n "$(apt-get indextargets --format '$(RELEASE)')" ] || apt_update
         mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(REPO_URI)' | sed -n 's/^[^ ]* bookworm //p' | head -1)
         [ -n "$mirror" ] || fail "apt knows no mirror of Debian bookworm"
         echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm-backports main" \

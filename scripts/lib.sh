@@ -1,25 +1,41 @@
 # What the scripts share: saying, installing, finding.
 
+# Where administrators' tools are (mke2fs, chroot): not on every user's path.
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
 say() { printf '\033[1m== %s\033[0m\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
+# as_admin COMMAND...: runs it as root, with sudo where we are not.
+as_admin() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Reads the mirror's lists once in a run; they may be missing or old.
+apt_update() {
+    [ -z "${APT_UPDATED:-}" ] || return 0
+    as_admin apt-get update -qq
+    APT_UPDATED=1
+}
+
 # install PACKAGES WHY: installs Debian packages.
 install() {
-    local packages=$1 why=$2 as=()
+    local packages=$1 why=$2
     command -v apt-get >/dev/null 2>&1 || fail "$why is missing: install it (Debian: $packages)"
     if [ "$(id -u)" != 0 ]; then
         command -v sudo >/dev/null 2>&1 || fail "$why is missing: install it as root (apt-get install $packages)"
-        as=(sudo)
     fi
     say "installing $packages (for $why)"
-    "${as[@]}" apt-get update -qq
+    apt_update
     # shellcheck disable=SC2086 # several packages in one word
-    "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
+    as_admin env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
 }
 
 # need COMMAND PACKAGES: installs the packages if the command is missing.
 need() {
-    command -v "$1" >/dev/null 2>&1 || install "$2" "$1"
+    command -v "$1" >/dev/null 2>&1 && return
+    install "$2" "$1"
+    command -v "$1" >/dev/null 2>&1 || fail "$1 is still missing after installing $2"
 }
 
 # Node 20 or newer, which the JavaScript SDKs want; where the distribution's is older, npm's own copy of node.
@@ -82,9 +98,13 @@ wait_for_health() {
 # QEMU 7.2 or newer with qemu-img. On Debian 12 from the backports of the mirror that apt uses already: the release's
 # own 7.2 cannot run newer kernels without KVM, and pushes a newer qemu-utils out.
 need_qemu() {
-    command -v qemu-system-x86_64 >/dev/null 2>&1 && command -v qemu-img >/dev/null 2>&1 && return
-    local packages="qemu-system-x86 qemu-utils"
-    if grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release; then
+    local packages="qemu-system-x86 qemu-utils" bookworm=
+    grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release && bookworm=1
+    if command -v qemu-system-x86_64 >/dev/null 2>&1 && command -v qemu-img >/dev/null 2>&1; then
+        [ -n "$bookworm" ] && qemu-system-x86_64 --version | grep -q 'version 7\.' || return 0
+        say "QEMU 7 cannot run this kernel without KVM: taking the one of bookworm-backports"
+    fi
+    if [ -n "$bookworm" ]; then
         need_backports
         packages="-t bookworm-backports $packages"
     fi
@@ -93,12 +113,13 @@ need_qemu() {
 
 # Tells apt of Debian 12's backports, unless it knows them.
 need_backports() {
-    local mirror as=()
+    local mirror
+    apt_update
     apt-get indextargets --format '$(RELEASE)' | grep -qx bookworm-backports && return
     mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' | sed -n 's/^bookworm //p' | head -1)
     [ -n "$mirror" ] || fail "apt knows no mirror of Debian bookworm"
-    [ "$(id -u)" = 0 ] || as=(sudo)
     say "adding bookworm-backports to apt's sources (/etc/apt/sources.list.d/thawd-backports.list)"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm-backports main" |
-        "${as[@]}" tee /etc/apt/sources.list.d/thawd-backports.list >/dev/null
+        as_admin tee /etc/apt/sources.list.d/thawd-backports.list >/dev/null
+    APT_UPDATED=
 }
