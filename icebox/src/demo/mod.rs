@@ -50,10 +50,9 @@ pub(crate) async fn show(plan: &Plan) -> Result<(), DemoError> {
     let before = counter.watch(&vm.agent(), WATCHED).await?;
     say(&format!("a program in it counts, process {}: {}", counter.pid(), before.text()));
 
-    let folder = templates.new_vm_folder()?;
-    let snapshot = pause(&mut vm, &folder).await?;
-    // Whatever comes, the snapshot goes with us.
-    let _gone = Gone(snapshot.clone());
+    // Whatever comes, the snapshot goes with us, and nobody sweeps it away before.
+    let asleep = templates.new_folder("asleep")?;
+    let snapshot = pause(&mut vm, &asleep.path().join("snapshot")).await?;
     drop(vm);
     if !plan.wait.is_zero() {
         say(&format!("nothing runs now; waiting {} s", plan.wait.as_secs()));
@@ -133,15 +132,4 @@ fn seconds(took: Duration) -> String {
 
 fn say(line: &str) {
     println!("{line}");
-}
-
-/// Removes a snapshot.
-struct Gone(Snapshot);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        if let Err(error) = self.0.clone().delete() {
-            eprintln!("{}", icebox::guest::chain(&error));
-        }
-    }
 }

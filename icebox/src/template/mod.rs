@@ -15,11 +15,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use crate::folder::Folder;
 pub use error::TemplateError;
 pub use wish::Wish;
 
 use crate::agent::{Agent, AgentError};
-use crate::folder::{Folder, random_name, sweep};
+use crate::folder::{random_name, sweep};
 use crate::host::Qemu;
 use crate::image::{Image, build, find, workspace};
 use crate::snapshot::{Pause, Silent, Snapshot};
@@ -64,8 +65,12 @@ impl Templates {
         Ok(self.root.join(VMS).join(format!("vm-{}", random_name()?)))
     }
 
-    /// Makes a folder beside those of VMs, gone with its owner as they are.
-    pub(crate) fn new_folder(&self, prefix: &str) -> io::Result<Folder> {
+    /// Makes a folder beside those of VMs, gone with its owner as they are. A snapshot that shall be no template grows
+    /// in one: a bare folder there is nobody's, and the next [`sweep`](Self::sweep) of any process removes it.
+    ///
+    /// # Errors
+    /// What the kernel said when the folder was made.
+    pub fn new_folder(&self, prefix: &str) -> io::Result<Folder> {
         Folder::new(&self.root.join(VMS), prefix)
     }
 

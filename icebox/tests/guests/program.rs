@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+use icebox::template::Templates;
+
 use crate::support::{eventually, lives};
 
 fn demo(arguments: &[&str]) -> Child {
@@ -25,6 +27,22 @@ fn the_demo_ends_well() {
     let (told, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}{wrong}");
     assert!(told.ends_with("all as promised\n"), "{told}");
+}
+
+/// Reads the program's lines until one that begins so.
+fn told(child: &mut Child, beginning: &str) {
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    let found = lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with(beginning)));
+    found.expect(beginning).unwrap();
+}
+
+#[test]
+fn a_demo_that_waits_keeps_its_memory_when_others_sweep() {
+    let mut demo = demo(&["--wait", "3"]);
+    told(&mut demo, "nothing runs now");
+    Templates::of_workspace().sweep();
+    let output = demo.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
