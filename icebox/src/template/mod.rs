@@ -26,6 +26,7 @@ use crate::image::{Image, build, find, workspace};
 use crate::snapshot::{Pause, Silent, Snapshot};
 use crate::vm::Vm;
 use lock::Lock;
+use wish::key;
 
 /// Where VMs have their folders.
 const VMS: &str = "vms";
@@ -104,7 +105,8 @@ impl Templates {
     /// [`TemplateError`]. Giving up leaves nothing half-made.
     pub async fn get(&self, qemu: &Qemu, image: &Image, wish: &Wish) -> Result<Snapshot, TemplateError> {
         let prefix = format!("{}@{}", image.flavour, image.key()?);
-        let name = format!("{prefix}-{:08x}", wish.key());
+        let boot = wish.boot(qemu).await?;
+        let name = format!("{prefix}-{:08x}", key(&boot));
         let folder = self.folder().join(&name);
         let _lock = Lock::take(&self.folder().join(format!("{name}.lock")), LOCK_LIMIT).await?;
         // One that does not open is of another version of this program, or lost its base.
@@ -117,7 +119,6 @@ impl Templates {
             remove(&folder);
         }
         tracing::info!(name, "booting a template");
-        let boot = wish.boot(qemu).await?;
         let mut vm = Vm::boot(qemu, image, &boot, &self.new_vm_folder().map_err(TemplateError::Name)?).await?;
         check_clock(&vm.agent()).await?;
         let paused = vm.pause(&folder, Pause { durable: false }, &Silent).await?;
