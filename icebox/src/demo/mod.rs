@@ -31,18 +31,18 @@ pub(crate) struct Plan {
     pub(crate) wait: Duration,
 }
 
-/// Tells the story; everything is gone afterwards, however it ends.
-pub(crate) async fn show(plan: &Plan) -> Result<(), DemoError> {
+/// Tells the story. Everything is gone afterwards, also when it fails or is given up. When the whole process is killed,
+/// QEMU goes with it, and the files with the next sweep.
+pub(crate) async fn show(plan: &Plan, image: &Image) -> Result<(), DemoError> {
     let templates = Templates::of_workspace();
     templates.sweep();
     let qemu = Qemu::find().await?;
     let mut hardware = Hardware::find(&qemu).await?;
     hardware.memory_mib = plan.memory_mib;
     say(&format!("QEMU {}, {}", qemu.version(), means(hardware.accelerator)));
-    let image = image(plan)?;
 
     let from = Instant::now();
-    let mut vm = Vm::boot(&qemu, &image, &Boot::new(hardware), &templates.new_vm_folder()?).await?;
+    let mut vm = Vm::boot(&qemu, image, &Boot::new(hardware), &templates.new_vm_folder()?).await?;
     let booted = from.elapsed();
     say(&format!("booted the image {} with {} MiB in {}", image.flavour, plan.memory_mib, seconds(booted)));
 
@@ -83,7 +83,8 @@ async fn compare_clocks(vm: &Vm) -> Result<(), DemoError> {
     Ok(())
 }
 
-fn image(plan: &Plan) -> Result<Image, DemoError> {
+/// Opens the image, or builds it, which blocks for some minutes.
+pub(crate) fn image(plan: &Plan) -> Result<Image, DemoError> {
     if let Some(folder) = &plan.image {
         return Ok(Image::open(folder)?);
     }

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use icebox::template::Templates;
 
-use crate::support::{eventually, lives};
+use crate::support::{Folder, eventually, lives};
 
 fn demo(arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_icebox"));
@@ -56,6 +56,27 @@ fn qemu_dies_with_its_owner_even_if_that_is_killed() {
     owner.kill().unwrap();
     owner.wait().unwrap();
     eventually("QEMU is gone", || !lives(qemu[0]));
+}
+
+#[test]
+fn a_demo_that_is_told_to_end_leaves_nothing() {
+    // With QEMU running, and while it waits with all in files.
+    for line in ["booted", "nothing runs now"] {
+        let root = Folder::new("told-to-end");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_icebox"));
+        command.args(["demo", "--wait", "60"]).env("ICEBOX_ROOT", root.path());
+        let mut demo = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        told(&mut demo, line);
+        let qemu = children(demo.id());
+        assert_eq!(qemu.len(), usize::from(line == "booted"), "{qemu:?}");
+        Command::new("kill").args(["-TERM", &demo.id().to_string()]).status().unwrap();
+        let output = demo.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"), "{output:?}");
+        assert!(!qemu.into_iter().any(lives), "QEMU is still there");
+        let left: Vec<_> = fs::read_dir(root.join("vms")).unwrap().collect();
+        assert!(left.is_empty(), "after {line:?}: {left:?}");
+    }
 }
 
 #[test]
