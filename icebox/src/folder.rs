@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-/// A folder that is removed with its content when it is dropped.
+/// A folder that is removed with its content when it is dropped, and locked against sweepers until then.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub struct Folder {
     path: PathBuf,
     /// Holds the lock.
     lock: File,
@@ -44,7 +44,9 @@ impl Folder {
         Self::create(&parent.join(format!("{prefix}-{}", random_name()?)))
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.path
     }
 

@@ -2,12 +2,14 @@
 
 mod demo;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use icebox::guest::chain;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// VMs that can be paused and resumed, with the agent in them, on this machine.
 #[derive(Parser)]
@@ -48,6 +50,14 @@ fn main() -> ExitCode {
         memory_mib: demo.memory,
         wait: Duration::from_secs(demo.wait),
     };
+    // Before we listen to signals, which end a long build as they end any program.
+    let image = match demo::image(&plan) {
+        Ok(image) => image,
+        Err(error) => {
+            eprintln!("error: {}", chain(&error));
+            return ExitCode::FAILURE;
+        }
+    };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -56,11 +66,14 @@ fn main() -> ExitCode {
         }
     };
     let shown = runtime.block_on(async {
+        let interrupted = interrupted().map_err(|error| format!("listening to signals: {error}"))?;
         tokio::select! {
-            shown = demo::show(&plan) => shown.map_err(|error| chain(&error)),
-            _ = tokio::signal::ctrl_c() => Err("interrupted; nothing is left running".into()),
+            shown = demo::show(&plan, &image) => shown.map_err(|error| chain(&error)),
+            () = interrupted => Err("interrupted; nothing is left running".into()),
         }
     });
+    // Waits for threads that still write or remove files.
+    drop(runtime);
     match shown {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
@@ -68,4 +81,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Listens from now on; returns what waits for Ctrl-C or SIGTERM. SIGHUP is left to the kernel: who says `nohup` has it
+/// ignored.
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }

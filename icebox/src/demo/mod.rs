@@ -31,18 +31,18 @@ pub(crate) struct Plan {
     pub(crate) wait: Duration,
 }
 
-/// Tells the story; everything is gone afterwards, however it ends.
-pub(crate) async fn show(plan: &Plan) -> Result<(), DemoError> {
+/// Tells the story. Everything is gone afterwards, also when it fails or is given up. When the whole process is killed,
+/// QEMU goes with it, and the files with the next sweep.
+pub(crate) async fn show(plan: &Plan, image: &Image) -> Result<(), DemoError> {
     let templates = Templates::of_workspace();
     templates.sweep();
     let qemu = Qemu::find().await?;
     let mut hardware = Hardware::find(&qemu).await?;
     hardware.memory_mib = plan.memory_mib;
     say(&format!("QEMU {}, {}", qemu.version(), means(hardware.accelerator)));
-    let image = image(plan)?;
 
     let from = Instant::now();
-    let mut vm = Vm::boot(&qemu, &image, &Boot::new(hardware), &templates.new_vm_folder()?).await?;
+    let mut vm = Vm::boot(&qemu, image, &Boot::new(hardware), &templates.new_vm_folder()?).await?;
     let booted = from.elapsed();
     say(&format!("booted the image {} with {} MiB in {}", image.flavour, plan.memory_mib, seconds(booted)));
 
@@ -50,10 +50,9 @@ pub(crate) async fn show(plan: &Plan) -> Result<(), DemoError> {
     let before = counter.watch(&vm.agent(), WATCHED).await?;
     say(&format!("a program in it counts, process {}: {}", counter.pid(), before.text()));
 
-    let folder = templates.new_vm_folder()?;
-    let snapshot = pause(&mut vm, &folder).await?;
-    // Whatever comes, the snapshot goes with us.
-    let _gone = Gone(snapshot.clone());
+    // Whatever comes, the snapshot goes with us, and nobody sweeps it away before.
+    let asleep = templates.new_folder("asleep")?;
+    let snapshot = pause(&mut vm, &asleep.path().join("snapshot")).await?;
     drop(vm);
     if !plan.wait.is_zero() {
         say(&format!("nothing runs now; waiting {} s", plan.wait.as_secs()));
@@ -84,7 +83,8 @@ async fn compare_clocks(vm: &Vm) -> Result<(), DemoError> {
     Ok(())
 }
 
-fn image(plan: &Plan) -> Result<Image, DemoError> {
+/// Opens the image, or builds it, which blocks for some minutes.
+pub(crate) fn image(plan: &Plan) -> Result<Image, DemoError> {
     if let Some(folder) = &plan.image {
         return Ok(Image::open(folder)?);
     }
@@ -133,15 +133,4 @@ fn seconds(took: Duration) -> String {
 
 fn say(line: &str) {
     println!("{line}");
-}
-
-/// Removes a snapshot.
-struct Gone(Snapshot);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        if let Err(error) = self.0.clone().delete() {
-            eprintln!("{}", icebox::guest::chain(&error));
-        }
-    }
 }

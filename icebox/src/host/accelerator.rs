@@ -18,7 +18,7 @@ const HELLO: u8 = 0x15;
 const SECTOR: [u8; 9] = [0xba, 0x01, 0x05, 0xb0, HELLO, 0xee, 0xf4, 0xeb, 0xfd];
 
 /// What runs the guest's instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Accelerator {
     /// The CPU itself.

@@ -59,7 +59,8 @@ impl Vm {
     ///
     /// # Errors
     /// [`PauseError`]. Unless QEMU itself is gone the guest goes on, and no snapshot is there. Giving up leaves no
-    /// snapshot either, but the guest stopped and frozen.
+    /// snapshot either, but the guest stopped and frozen; or, when the snapshot has its name already, no QEMU. Never
+    /// both: they share the uppermost layer of the disk.
     pub async fn pause(
         &mut self,
         folder: &Path,
@@ -73,6 +74,11 @@ impl Vm {
             Ok(snapshot) => snapshot,
             Err(source) => return Err(self.go_on(companion, report.frozen, source).await),
         };
+        // Nothing was waited for since the snapshot got its name.
+        let _end = End(self);
+        if options.durable {
+            sync_name(snapshot.folder()).await;
+        }
         report.commit = phases.next();
         self.quit().await;
         report.quit = phases.next();
@@ -105,7 +111,9 @@ impl Vm {
         let manifest = Manifest::new(flavour, hardware, parts.disk.clone(), frozen, stopped_unix_ns);
         manifest.write(folder.path())?;
         report.bytes = bytes(folder.path(), &parts.disk).map_err(SnapshotError::file("measuring", to))?;
-        let to = publish(folder, to.to_owned(), options.durable).await?;
+        let folder = if options.durable { sync(folder).await? } else { folder };
+        // Last, and not in another thread: that would go on when nobody waits for it any more.
+        let to = publish(folder, to)?;
         Ok(Snapshot::at(to, manifest))
     }
 
@@ -153,6 +161,15 @@ impl Vm {
             Err(SnapshotError::Vm(error)) => Ok(self.explained(Err(error), "the guest was saved").await?),
             outcome => outcome,
         }
+    }
+}
+
+/// Kills a VM of which there is a snapshot; mostly it has quit by then.
+struct End<'a>(&'a Vm);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.kill();
     }
 }
 
@@ -213,23 +230,33 @@ pub(super) async fn outcome(qmp: &Qmp, events: &mut Events, what: &'static str) 
     Err(crate::qmp::QmpError::Gone { command: what.into() }.into())
 }
 
-/// Gives a grown snapshot its name; returns where it is.
-async fn publish(folder: Folder, to: PathBuf, durable: bool) -> Result<PathBuf, SnapshotError> {
-    let naming = spawn_blocking(move || {
-        if durable {
-            for entry in fs::read_dir(folder.path())? {
-                File::open(entry?.path())?.sync_all()?;
-            }
-            File::open(folder.path())?.sync_all()?;
+/// Puts what has grown in `folder` on the disk. Giving up removes the folder, at the latest when this would have ended.
+async fn sync(folder: Folder) -> Result<Folder, SnapshotError> {
+    let syncing = spawn_blocking(move || {
+        for entry in fs::read_dir(folder.path())? {
+            File::open(entry?.path())?.sync_all()?;
         }
-        folder.publish(&to).map_err(|(_folder, error)| error)?;
-        let to = to.canonicalize()?;
-        if let Some(parent) = to.parent().filter(|_| durable) {
-            // The snapshot is there already; when its name cannot be written, neither can it be taken back.
-            let _ = File::open(parent).and_then(|parent| parent.sync_all());
-        }
-        Ok(to)
+        File::open(folder.path())?.sync_all()?;
+        Ok(folder)
     });
-    let to = naming.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-    to.map_err(SnapshotError::file("naming", "the snapshot"))
+    let synced = syncing.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    synced.map_err(SnapshotError::file("writing", "the snapshot"))
+}
+
+/// Gives a grown snapshot its name; returns where it is.
+fn publish(folder: Folder, to: &Path) -> Result<PathBuf, SnapshotError> {
+    // It grew beside, and its own path has no links in it.
+    let name = to.file_name().unwrap_or_default();
+    let to = folder.path().with_file_name(name);
+    match folder.publish(&to) {
+        Ok(()) => Ok(to),
+        Err((_folder, error)) => Err(SnapshotError::file("naming", to)(error)),
+    }
+}
+
+/// Puts the name of a snapshot on the disk.
+async fn sync_name(snapshot: &Path) {
+    let Some(parent) = snapshot.parent().map(Path::to_owned) else { return };
+    // The snapshot is there already; when its name cannot be written, neither can it be taken back.
+    let _ = spawn_blocking(move || File::open(parent).and_then(|parent| parent.sync_all())).await;
 }

@@ -15,16 +15,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use crate::folder::Folder;
 pub use error::TemplateError;
 pub use wish::Wish;
 
 use crate::agent::{Agent, AgentError};
-use crate::folder::{Folder, random_name, sweep};
+use crate::folder::{random_name, sweep};
 use crate::host::Qemu;
 use crate::image::{Image, build, find, workspace};
 use crate::snapshot::{Pause, Silent, Snapshot};
 use crate::vm::Vm;
 use lock::Lock;
+use wish::key;
 
 /// Where VMs have their folders.
 const VMS: &str = "vms";
@@ -64,8 +66,12 @@ impl Templates {
         Ok(self.root.join(VMS).join(format!("vm-{}", random_name()?)))
     }
 
-    /// Makes a folder beside those of VMs, gone with its owner as they are.
-    pub(crate) fn new_folder(&self, prefix: &str) -> io::Result<Folder> {
+    /// Makes a folder beside those of VMs, gone with its owner as they are. A snapshot that shall be no template grows
+    /// in one: a bare folder there is nobody's, and the next [`sweep`](Self::sweep) of any process removes it.
+    ///
+    /// # Errors
+    /// What the kernel said when the folder was made.
+    pub fn new_folder(&self, prefix: &str) -> io::Result<Folder> {
         Folder::new(&self.root.join(VMS), prefix)
     }
 
@@ -99,7 +105,8 @@ impl Templates {
     /// [`TemplateError`]. Giving up leaves nothing half-made.
     pub async fn get(&self, qemu: &Qemu, image: &Image, wish: &Wish) -> Result<Snapshot, TemplateError> {
         let prefix = format!("{}@{}", image.flavour, image.key()?);
-        let name = format!("{prefix}-{:08x}", wish.key());
+        let boot = wish.boot(qemu).await?;
+        let name = format!("{prefix}-{:08x}", key(&boot));
         let folder = self.folder().join(&name);
         let _lock = Lock::take(&self.folder().join(format!("{name}.lock")), LOCK_LIMIT).await?;
         // One that does not open is of another version of this program, or lost its base.
@@ -112,7 +119,6 @@ impl Templates {
             remove(&folder);
         }
         tracing::info!(name, "booting a template");
-        let boot = wish.boot(qemu).await?;
         let mut vm = Vm::boot(qemu, image, &boot, &self.new_vm_folder().map_err(TemplateError::Name)?).await?;
         check_clock(&vm.agent()).await?;
         let paused = vm.pause(&folder, Pause { durable: false }, &Silent).await?;

@@ -15,7 +15,7 @@ const BOOT_LIMIT: Duration = Duration::from_secs(60);
 const MEMORY_MIB: u32 = 256;
 
 /// What a VM keeps for life, over all pauses: a snapshot can only be resumed on the same.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Hardware {
     /// What runs its instructions.
     pub accelerator: Accelerator,

@@ -92,6 +92,38 @@ fn a_qemu_that_is_killed_in_the_middle_of_a_pause_leaves_no_snapshot() {
     assert!(!lives(pid));
 }
 
+#[test]
+fn a_pause_that_is_given_up_at_its_end_leaves_a_snapshot_or_the_vm_and_never_both() {
+    let folder = Folder::new("given-up");
+    let mut guest = Guest::start("scratch");
+    let pid = guest.vm().pid();
+    let (to, watched) = (folder.join("snapshot"), folder.path().to_owned());
+    let written = async move {
+        // The manifest is the last file; only putting them on the disk and naming them is left.
+        let has = || fs::read_dir(&watched).unwrap().flatten().any(|entry| entry.path().join("manifest.json").exists());
+        while !has() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let runtime = Runtime::new().unwrap();
+    let options = Pause { durable: true };
+    runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = written => {}
+            paused = guest.vm().pause(&to, options, &Silent) => panic!("it was not given up: {paused:?}"),
+        }
+    });
+    // Waits for what blocking threads still do.
+    drop(runtime);
+    if to.exists() {
+        eventually("QEMU is gone", || !lives(pid));
+    } else {
+        assert!(folder.names().is_empty(), "{:?} is left", folder.names());
+        assert!(lives(pid), "neither a snapshot nor the VM is left");
+    }
+}
+
 /// A small filesystem in memory.
 struct Tmpfs(Folder);
 
