@@ -25,7 +25,6 @@ fn main() -> ExitCode {
     let flags = match Flags::parse_line(thawd::config::with_kernel_flags(line)) {
         Ok(flags) => flags,
         Err(error) => {
-            // clap prints help to stdout, and wrong usage to stderr.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -62,7 +61,7 @@ fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         .thread_keep_alive(BLOCKING_IDLE)
         .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let app = App::build(config).await?;
@@ -75,5 +74,7 @@ fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
             tracing::warn!(left, "some tasks did not end in time");
         }
         Ok(())
-    })
+    });
+    runtime.shutdown_background(); // A thread that waits for a frozen filesystem would hold up the end for ever.
+    served
 }

@@ -99,7 +99,12 @@ impl Admission {
         let life = tokio::time::timeout(PATIENCE, awake).await.map_err(|_| Refused::Late)?;
         match life.phase {
             Phase::Freezing => Err(Refused::Pausing),
-            _ if life.generation != arrival.generation && is_ghost(gap, life.step) => Err(Refused::Ghost),
+            _ if life.generation != arrival.generation
+                && life.notices != arrival.notices
+                && is_ghost(gap, life.step) =>
+            {
+                Err(Refused::Ghost)
+            }
             _ => Ok(()),
         }
     }
@@ -153,7 +158,7 @@ mod tests {
 
         fn thaw(&self, generation: u64, step: u64) {
             let step = Duration::from_secs(step);
-            self.life.send_replace(Life { generation, step, ..Life::default() });
+            self.life.send_replace(Life { generation, step, notices: 1, ..Life::default() });
         }
     }
 

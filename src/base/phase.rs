@@ -38,6 +38,8 @@ pub struct Life {
     pub guarded: bool,
     /// Counts the times that clients had to be parted: their streams end, their connections close.
     pub partings: u64,
+    /// Counts the times that a resume was noticed, or a thaw begun: what came after that is of the new life.
+    pub notices: u64,
     /// How far the last thaw set the wall clock forward: the length of the pause, as the guest saw it.
     pub step: Duration,
 }

@@ -48,7 +48,7 @@ pub(super) fn launch(
         pid: spawned.pid,
         command: spec.command,
         tag: spec.tag,
-        log: Log::new(output, lives.clone()),
+        log: Log::new(output, if spec.system { Lives::always() } else { lives.clone() }),
         input: Input::new(input, tasks.clone()),
         terminal,
         pidfd: Arc::new(spawned.pidfd),

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::Exit;
 use super::readers::Readers;
-use crate::base::{Chunk, Lives, Phase, Ring};
+use crate::base::{Chunk, Life, Lives, Phase, Ring};
 
 /// Bounds what is kept and how long a program waits for whoever reads it.
 #[derive(Clone, Copy, Debug)]
@@ -271,13 +271,14 @@ impl Subscription {
         loop {
             let mut readable = pin!(log.readable.notified());
             readable.as_mut().enable();
+            let Life { phase, partings, .. } = self.lives.now();
             if let Some(event) = self.take() {
                 return event;
             }
-            // One that has parted ends in `take`, so there is nothing to wait for but the first parting.
             tokio::select! {
                 () = readable => {}
-                () = self.lives.parted() => {}
+                // One that has parted ends in `take`.
+                _ = self.lives.until(|life| life.phase != phase || life.partings != partings) => {}
             }
         }
     }
@@ -287,7 +288,10 @@ impl Subscription {
         let mut guard = self.log.lock();
         let State { ring, readers, parting, end, .. } = &mut *guard;
         if parting.0 != life.partings {
-            *parting = (life.partings, readers.furthest());
+            // Before a pause all get as far as the furthest. After one the connections are dead, and nothing more of
+            // what goes into them is read.
+            let until = if life.phase == Phase::Freezing { readers.furthest() } else { 0 };
+            *parting = (life.partings, until);
         }
         let reader = readers.get(self.id)?;
         let cursor = reader.cursor;
@@ -298,6 +302,10 @@ impl Subscription {
             && cursor >= *last
         {
             return Some(Event::End(*exit));
+        }
+        if life.phase.is_still() && !self.lives.is_parted() {
+            // The machine may be stopped and its connections die: what is not told now is told to who comes back.
+            return None;
         }
         let left = if self.lives.is_parted() { parting.1.saturating_sub(cursor) } else { u64::MAX };
         if left == 0 {

@@ -90,6 +90,12 @@ pub(super) struct Driver {
     pub(super) noticed: Option<Instant>,
     /// What was noticed was a new life, and not only that time has passed.
     pub(super) reborn: bool,
+    /// How far the clock was stepped before anybody called, in nanoseconds.
+    pub(super) aided_ns: i64,
+    /// The freeze that the last call thawed, by the number it gave.
+    pub(super) answered: Option<u64>,
+    /// A thaw was refused for want of random bytes.
+    pub(super) demand: bool,
 }
 
 /// Starts the driver and gives the handle. Needs a running runtime.
@@ -110,14 +116,14 @@ pub fn start(settings: Settings, around: Surroundings, tasks: &Tasks) -> Lifecyc
     let hooks = Arc::new(Hooks::new(settings.hooks.clone(), Arc::clone(&around.workload), tasks.clone()));
     let ledger = Ledger::new(settings.run());
     let mut freezer = around.workload.freezer();
-    recover(&ledger, &mut freezer);
+    let clean = recover(&ledger, &mut freezer);
     let (commands, received) = mpsc::channel(QUEUE);
     let (cancels, cancelled) = mpsc::channel(QUEUE);
     let shown = Arc::new(Shown::default());
     *shown.lock() =
         Facts { capabilities: capabilities(&signs, &around.workload), paused: last.paused_total, ..Facts::default() };
     let life = around.life.subscribe();
-    let driver = Driver {
+    let mut driver = Driver {
         settings,
         around,
         machine: Machine::of(last.generation),
@@ -139,8 +145,14 @@ pub fn start(settings: Settings, around: Surroundings, tasks: &Tasks) -> Lifecyc
         page,
         noticed: None,
         reborn: false,
+        aided_ns: 0,
+        answered: None,
+        demand: false,
     };
     let clocks = Arc::clone(&driver.clocks);
+    if !clean {
+        driver.arm(LEASE);
+    }
     if driver.settings.notice {
         driver.calibrate();
     }
@@ -150,19 +162,28 @@ pub fn start(settings: Settings, around: Surroundings, tasks: &Tasks) -> Lifecyc
 }
 
 /// Lets go what an agent that died left frozen.
-fn recover(ledger: &Ledger, freezer: &mut Freezer) {
-    let Some(left) = ledger.left() else { return };
+///
+/// Says whether nothing is left to be done.
+fn recover(ledger: &Ledger, freezer: &mut Freezer) -> bool {
+    let Some(left) = ledger.left() else { return true };
+    if left.is_of_another() {
+        return true;
+    }
     tracing::warn!(filesystems = left.filesystems.len(), "the agent died while things were frozen: they are let go");
-    for (mount, error) in Disk::thaw_left(&left.filesystems) {
+    let failed = Disk::thaw_left(&left.filesystems);
+    for (mount, error) in &failed {
         tracing::error!(mount = %mount.path.display(), %error, "cannot thaw a filesystem");
     }
     freezer.adopt(Record::from_lines(&left.workload));
     let outcome = freezer.thaw();
-    if outcome.clean() {
-        ledger.clear();
-    } else {
+    if !outcome.clean() {
         tracing::error!(failed = outcome.failed, "some cgroups could not be let go");
     }
+    let clean = outcome.clean() && failed.is_empty();
+    if clean {
+        ledger.clear();
+    }
+    clean
 }
 
 fn capabilities(signs: &Signs, workload: &Workload) -> Vec<(&'static str, bool)> {
@@ -198,8 +219,14 @@ impl Driver {
     async fn obey(&mut self, command: Command, cancels: &mut mpsc::Receiver<oneshot::Sender<bool>>) {
         match command {
             Command::Freeze(options, mut reply) => {
+                if reply.is_closed() {
+                    return;
+                }
+                let before = self.machine.phase();
                 let result = self.freeze(&options, cancels, &mut reply).await;
-                if let Err(Ok(_)) = reply.send(result) {
+                if let Err(Ok(_)) = reply.send(result)
+                    && before != Phase::Frozen
+                {
                     // Nobody has learned that the guest is frozen, so nobody will thaw it.
                     self.unwind().await;
                 }
@@ -209,6 +236,9 @@ impl Driver {
                 let _ = reply.send(result);
             }
             Command::FreezeWorkload(mode, wait, mut reply) => {
+                if reply.is_closed() {
+                    return;
+                }
                 let counts = self.freeze_workload(mode, wait, &mut reply).await;
                 if let Some(counts) = counts {
                     let _ = reply.send(counts);
@@ -252,14 +282,20 @@ impl Driver {
                 self.noticed.get_or_insert(by);
                 self.reborn |= sign.is_new_life();
                 self.first_aid();
+                self.publish(|life| life.notices += 1);
             }
-            _ => self.repair(&Thaw::default(), true).await,
+            _ => {
+                if let Err(error) = self.repair(&Thaw::default(), true).await {
+                    tracing::error!(%error, "the repair after a resume is not whole");
+                }
+            }
         }
     }
 
     /// When to wake up without being asked.
     fn due(&self) -> Option<Instant> {
-        if self.machine.phase() != Phase::Frozen && !self.root.is_frozen() {
+        let frozen = self.freezer.in_effect() || self.disk.is_frozen() || self.root.is_frozen();
+        if self.machine.phase() != Phase::Frozen && !frozen {
             return None;
         }
         let glance = self.settings.notice.then(|| Instant::now() + GLANCE);
@@ -270,9 +306,13 @@ impl Driver {
         let now = Instant::now();
         if self.noticed.is_some_and(|due| due <= now) {
             tracing::warn!("nobody called after the resume: the guest thaws by itself");
-            if let Err(error) = self.thaw(&Thaw::default()).await {
+            let options = Thaw { require_entropy: self.demand, ..Thaw::default() };
+            if let Err(error) = self.thaw(&options).await {
                 tracing::error!(%error, "the guest cannot thaw by itself");
+                self.noticed = Some(now + self.settings.self_thaw);
             }
+        } else if self.lease.is_some_and(|due| due <= now) && self.demand {
+            self.arm(LEASE);
         } else if self.lease.is_some_and(|due| due <= now) {
             tracing::warn!("nobody ended the freeze in time: it is undone");
             self.unwind().await;
@@ -302,6 +342,17 @@ impl Driver {
             life.guarded = self.machine.is_guarded();
             change(life);
         });
+    }
+}
+
+impl Drop for Driver {
+    /// The agent ends: what it froze is let go, since nobody would know.
+    fn drop(&mut self) {
+        let frozen = self.freezer.in_effect() || self.disk.is_frozen() || self.root.is_frozen();
+        if frozen {
+            let _ = (self.disk.thaw(), self.root.thaw(), self.freezer.thaw());
+        }
+        self.let_guard_go();
     }
 }
 

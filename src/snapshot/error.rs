@@ -20,6 +20,9 @@ pub enum SnapshotError {
     /// A filesystem that must be frozen.
     #[error("freeze the filesystem at {0}")]
     Filesystem(String, #[source] super::disk::Refusal),
+    /// A freeze is in force that left out what is asked for now.
+    #[error("the guest is frozen without its filesystems; thaw it first")]
+    NotDisk,
     /// The caller means another freeze.
     #[error("generation {asked} is not the one in force, which is {current}")]
     Stale {
@@ -52,7 +55,7 @@ impl Failure for SnapshotError {
         match self {
             Self::Cancelled | Self::Refused(_) => Kind::Aborted,
             Self::Late(_) => Kind::DeadlineExceeded,
-            Self::Stragglers(_) | Self::Filesystem(..) | Self::Stale { .. } | Self::NoEntropy => {
+            Self::Stragglers(_) | Self::Filesystem(..) | Self::NotDisk | Self::Stale { .. } | Self::NoEntropy => {
                 Kind::FailedPrecondition
             }
             Self::Stuck(_) => Kind::Internal,

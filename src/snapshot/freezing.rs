@@ -39,6 +39,9 @@ impl Driver {
         if self.machine.freeze() == Freezing::Already
             && let Some(report) = self.shown.lock().last_freeze.clone()
         {
+            if options.disk && report.filesystems.is_empty() {
+                return Err(SnapshotError::NotDisk);
+            }
             return Ok(Ended { generation: self.machine.generation(), report });
         }
         self.publish(|_| {});
@@ -174,10 +177,14 @@ impl Driver {
     /// Writes down for a successor what is about to be frozen.
     async fn write_down(&mut self, mode: Mode) {
         self.freezer.prepare(mode).await;
+        self.write_ledger();
+    }
+
+    fn write_ledger(&self) {
         let mut filesystems = self.disk.devices();
         filesystems.extend(self.root.devices());
         let workload = self.freezer.record().map(|record| record.to_lines()).unwrap_or_default();
-        if let Err(error) = self.ledger.write(&Entry { filesystems, workload }) {
+        if let Err(error) = self.ledger.write(&Entry { filesystems, workload, agent: 0 }) {
             tracing::warn!(%error, "a successor could not learn what is frozen");
         }
     }
@@ -235,14 +242,18 @@ impl Driver {
             self.manifest = Manifest::take(ports).ok();
             self.clocks.mark();
         }
-        if self.freezer.in_effect() {
+        let told = counts.is_none_or(|counts| counts.requested > 0) || before.phase() == Phase::Frozen;
+        if told && self.freezer.in_effect() {
+            let lease = self.lease.filter(|_| before.phase() == Phase::Frozen);
             self.machine.settle(Hold::Workload);
             self.arm(LEASE);
+            self.lease = lease.or(self.lease);
             memory::trim();
             self.publish(|_| {});
         } else {
             // There is nothing that could be frozen.
             self.machine = before;
+            let _ = self.freezer.thaw();
             self.let_guard_go();
         }
         counts
@@ -259,7 +270,7 @@ impl Driver {
         let root = self.root.clone();
         let opened = blocking(move || root.open_root()).await.unwrap_or_else(|| Err(std::io::ErrorKind::Other.into()));
         opened.map_err(|source| SnapshotError::Machine { verb: "open /", source })?;
-        self.write_down(Mode::Legacy).await;
+        self.write_ledger();
         let (root, guard) = (self.root.clone(), self.guard.start());
         let work = blocking(move || root.freeze(guard.as_deref()));
         let outcomes = tokio::select! {
@@ -269,7 +280,9 @@ impl Driver {
                 return Err(SnapshotError::Cancelled);
             }
         };
-        self.arm(LEASE);
+        if self.lease.is_none() {
+            self.arm(LEASE);
+        }
         match outcomes.into_iter().next().map(|outcome| outcome.result) {
             None | Some(Ok(()) | Err(Refusal::Foreign)) => Ok(()),
             Some(Err(refusal)) => {

@@ -25,6 +25,16 @@ pub(super) struct Entry {
     pub(super) filesystems: Vec<Device>,
     /// The workload's own record, as lines.
     pub(super) workload: Vec<u8>,
+    /// Process id of the agent that wrote it; 0 in one that is about to be written.
+    pub(super) agent: u32,
+}
+
+impl Entry {
+    /// Says whether the agent that wrote it lives on beside us.
+    pub(super) fn is_of_another(&self) -> bool {
+        let name = fs::read_to_string(format!("/proc/{}/comm", self.agent)).unwrap_or_default();
+        self.agent != std::process::id() && name.trim_end() == "thawd"
+    }
 }
 
 impl Ledger {
@@ -38,7 +48,7 @@ impl Ledger {
     /// # Errors
     /// What the file system said.
     pub(super) fn write(&self, entry: &Entry) -> io::Result<()> {
-        let mut text = Vec::new();
+        let mut text = format!("agent {}\n", std::process::id()).into_bytes();
         for device in &entry.filesystems {
             text.extend_from_slice(format!("filesystem {device}\n").as_bytes());
         }
@@ -67,7 +77,9 @@ impl Ledger {
         let split = text.windows(WORKLOAD.len()).position(|window| window == WORKLOAD).unwrap_or(text.len());
         let (filesystems, workload) = text.split_at(split);
         let devices = String::from_utf8_lossy(filesystems);
+        let agent = devices.lines().find_map(|line| line.strip_prefix("agent ")?.parse().ok());
         Some(Entry {
+            agent: agent.unwrap_or_default(),
             filesystems: devices.lines().filter_map(|line| line.strip_prefix("filesystem ")?.parse().ok()).collect(),
             workload: workload.get(WORKLOAD.len()..).unwrap_or_default().to_vec(),
         })
@@ -86,6 +98,7 @@ mod tests {
         let entry = Entry {
             filesystems: vec![Device { major: 259, minor: 1 }],
             workload: b"guest /a b\nmode hierarchy\n".to_vec(),
+            agent: std::process::id(),
         };
         ledger.write(&entry).unwrap();
         assert_eq!(ledger.left(), Some(entry));

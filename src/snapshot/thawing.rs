@@ -17,11 +17,16 @@ use super::resume::{Manifest, Sign, entropy, identity, network};
 use super::state::{Hold, Thawing};
 use crate::base::{Phase, sentence};
 
-/// A wall clock that is off by this much was stopped: no guest drifts so far between two requests of its host.
+/// A guest that has missed so much true time was stopped; clocks that tell less say so by themselves.
 const SURELY_PAUSED: Duration = Duration::from_millis(100);
+/// A wall clock that is off by this much was stopped: no guest drifts so far between two requests of its host.
+const SURELY_STEPPED: Duration = Duration::from_millis(500);
 
 /// For so long after a repair a clock that is off was set wrong, not stopped.
 const CORRECTION: Duration = Duration::from_secs(10);
+
+/// A thaw of `/` that takes longer waits behind a freeze that is still writing back, and is carried out all the same.
+const THAW_ROOT: Duration = Duration::from_secs(5);
 
 /// What mending found out.
 #[derive(Clone, Copy, Debug)]
@@ -54,17 +59,24 @@ impl Driver {
     /// Thaws a freeze, or mends a guest that was paused without one.
     pub(super) async fn thaw(&mut self, options: &Thaw) -> Result<Ended, SnapshotError> {
         match self.machine.thaw(options.generation) {
-            Thawing::Already => {}
+            Thawing::Already if self.answered == options.generation => {}
+            // It thawed by itself, so what this call brings has not been applied.
+            Thawing::Already => self.repair(options, false).await?,
             Thawing::Stale { generation: current } => {
                 return Err(SnapshotError::Stale { asked: options.generation.unwrap_or_default(), current });
             }
-            Thawing::Repair => self.repair(options, false).await,
+            Thawing::Repair => self.repair(options, false).await?,
             Thawing::Begin => {
-                self.publish(|_| {});
+                self.publish(|life| life.notices += 1);
                 let mut recorder = Recorder::new(self.settings.crash.clone());
                 match self.mend(options, Known::Nothing, &mut recorder) {
-                    Ok(mended) => self.let_go(Mended { resumed: true, ..mended }, options, recorder).await?,
+                    Ok(mended) => {
+                        self.let_go(Mended { resumed: true, ..mended }, options, recorder).await?;
+                        self.answered = options.generation;
+                    }
                     Err(error) => {
+                        // Nobody else may let it go without them either.
+                        self.demand = true;
                         self.machine.keep();
                         self.publish(|_| {});
                         return Err(error);
@@ -109,13 +121,16 @@ impl Driver {
         host: Option<Stamp>,
         apply: impl Future<Output = ()>,
     ) -> Result<(), SnapshotError> {
-        let frozen = self.machine.phase() == Phase::Frozen;
+        let frozen = self.machine.phase() == Phase::Frozen || self.root.is_frozen();
+        if noticed && self.manifest.is_none() {
+            self.manifest = Manifest::take(&self.around.ports).ok();
+        }
         let mut recorder = Recorder::new(self.settings.crash.clone());
         let options = Thaw { host, ..Thaw::default() };
         // A start is no resume: the clock then follows the host's rule, and nothing needs mending.
         let mended = if frozen || noticed {
             self.machine.unwind();
-            self.publish(|_| {});
+            self.publish(|life| life.notices += 1);
             self.mend(&options, known, &mut recorder).unwrap_or_default()
         } else {
             Mended::default()
@@ -133,17 +148,15 @@ impl Driver {
     }
 
     /// Mends a guest that runs; `sure` says that it was paused.
-    pub(super) async fn repair(&mut self, options: &Thaw, sure: bool) {
+    pub(super) async fn repair(&mut self, options: &Thaw, sure: bool) -> Result<(), SnapshotError> {
         let mut recorder = Recorder::new(self.settings.crash.clone());
         if sure && options.end_sockets && self.manifest.is_none() {
             self.manifest = Manifest::take(&self.around.ports).ok();
         }
         let known = if sure { Known::Paused } else { Known::Nothing };
-        let mended = self.mend(options, known, &mut recorder).unwrap_or_default();
+        let mended = self.mend(options, known, &mut recorder)?;
         self.hooked |= mended.resumed;
-        if let Err(error) = self.let_go(mended, options, recorder).await {
-            tracing::error!(error = sentence(&error), "the repair after a resume is not whole");
-        }
+        self.let_go(mended, options, recorder).await
     }
 
     /// What cannot wait for the host to call.
@@ -151,29 +164,44 @@ impl Driver {
         if let Err(error) = entropy::reseed(&[]) {
             tracing::warn!(%error, "cannot renew the random numbers");
         }
-        if let Err(error) = self.clocks.step(None) {
-            tracing::warn!(%error, "cannot set the clock");
+        match self.clocks.step(None) {
+            Ok(step) => self.aided_ns += step.by_ns,
+            Err(error) => tracing::warn!(%error, "cannot set the clock"),
         }
     }
 
-    /// Undoes a freeze: the machine was not stopped, programs go on with the same life.
+    /// Undoes a freeze: programs go on with the same life, unless the machine was stopped meanwhile.
     pub(super) async fn unwind(&mut self) {
         self.machine.unwind();
         self.publish(|_| {});
         let mut recorder = Recorder::new(self.settings.crash.clone());
-        self.thaw_disks(&mut recorder.report);
-        self.notifier.cancelled(self.machine.generation());
         let options = Thaw::default();
-        if let Err(error) = self.let_go(Mended::default(), &options, recorder).await {
+        // Whoever undoes it may not know that the machine was stopped.
+        let mended = if self.noticed.is_some() || self.signs.look().is_some() {
+            self.mend(&options, Known::Paused, &mut recorder).unwrap_or_default()
+        } else {
+            self.thaw_disks(&mut recorder.report);
+            self.notifier.cancelled(self.machine.generation());
+            Mended::default()
+        };
+        if let Err(error) = self.let_go(mended, &options, recorder).await {
             tracing::error!(error = sentence(&error), "the freeze is not wholly undone");
         }
     }
 
     /// Thaws the filesystem of `/`, whoever froze it.
     pub(super) async fn thaw_root(&mut self) -> Result<(), SnapshotError> {
-        let failed = self.root.thaw_root();
+        let root = self.root.clone();
+        // Behind a freeze that is on its way this waits in the kernel, so not on our own thread.
+        let work = tokio::task::spawn_blocking(move || root.thaw_root());
+        let thawed = tokio::time::timeout(THAW_ROOT, work).await;
         self.let_guard_go();
-        failed.map_err(|source| SnapshotError::Machine { verb: "thaw /", source })
+        match thawed {
+            Ok(Ok(result)) => result,
+            Ok(Err(error)) => Err(std::io::Error::other(error)),
+            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+        }
+        .map_err(|source| SnapshotError::Machine { verb: "thaw /", source })
     }
 
     /// Mends everything but the workload: only system calls.
@@ -216,9 +244,9 @@ impl Driver {
         let paused = self.clocks.paused();
         match recorder.step("clock", |_| self.clocks.step(options.host)) {
             Ok(step) => {
-                mended.step_ns = step.by_ns;
+                mended.step_ns = step.by_ns + std::mem::take(&mut self.aided_ns);
                 mended.source = step.source;
-                recorder.report.clock_step_ns = step.by_ns;
+                recorder.report.clock_step_ns = mended.step_ns;
             }
             Err(error) => recorder.failed(error.to_string()),
         }
@@ -227,7 +255,8 @@ impl Driver {
         // A host that sends its time once more sets the clock right; that is no further pause.
         let corrected =
             self.machine.phase() == Phase::Running && self.mended.is_some_and(|mended| mended.elapsed() < CORRECTION);
-        mended.resumed = mended.paused >= SURELY_PAUSED && !corrected;
+        let shown = paused.is_some_and(|paused| paused >= SURELY_PAUSED) || stepped >= SURELY_STEPPED;
+        mended.resumed = shown && !corrected;
         mended
     }
 
@@ -267,7 +296,7 @@ impl Driver {
         if hooked {
             recorder.report.hooks = recorder.wait("thaw hooks", self.hooks.thaw_before(options.hooks, &context)).await;
         }
-        let was_host = self.machine.hold() == Some(Hold::Workload);
+        let parted = self.machine.hold() == Some(Hold::Whole);
         let freed = recorder.step("thaw programs", |_| self.freezer_thawed());
         self.machine.run(mended.resumed);
         self.manifest = None;
@@ -279,11 +308,14 @@ impl Driver {
         self.signs.settle();
         self.publish(|life| {
             life.step = Duration::from_nanos(u64::try_from(mended.step_ns).unwrap_or_default());
-            // A host with envd's protocol did not part its clients before.
-            life.partings += u64::from(mended.resumed && was_host);
+            // Only a whole freeze has parted the clients of the life that ended.
+            life.partings += u64::from(mended.resumed && !parted);
         });
+        self.demand = false;
         self.let_guard_go();
-        self.lease = freed.is_err().then(|| tokio::time::Instant::now() + super::options::LEASE);
+        if freed.is_err() {
+            self.arm(super::options::LEASE);
+        }
         if mended.resumed {
             self.notifier.thawed(&resumed);
         }

@@ -340,7 +340,9 @@ fn a_successor_lets_go_what_agent_and_guard_left_frozen() {
 #[test]
 fn programs_that_listen_are_told() {
     let daemon = Daemon::apart(&[]);
-    let socket = UnixStream::connect(daemon.folder.join("run/lifecycle.sock")).unwrap();
+    let path = daemon.folder.join("run/lifecycle.sock");
+    wait_until("the socket is there", || UnixStream::connect(&path).is_ok());
+    let socket = UnixStream::connect(&path).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut lines = BufReader::new(socket.try_clone().unwrap());
     let mut next = || {
@@ -352,9 +354,7 @@ fn programs_that_listen_are_told() {
     (&socket).write_all(b"{\"wait\":true}\n").unwrap();
     // The line has been read when the next connection is greeted.
     let mut hello = String::new();
-    BufReader::new(UnixStream::connect(daemon.folder.join("run/lifecycle.sock")).unwrap())
-        .read_line(&mut hello)
-        .unwrap();
+    BufReader::new(UnixStream::connect(&path).unwrap()).read_line(&mut hello).unwrap();
     let address = daemon.address;
     let freezing = std::thread::spawn(move || call(address, "thawd.v1.Lifecycle/Freeze", &quick()).json());
     assert_eq!(next()["event"], json!("will_freeze"));

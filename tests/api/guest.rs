@@ -96,8 +96,8 @@ impl Guest {
     /// Runs again after a pause that the wall clock shows.
     pub(crate) fn resume(&self, step: Duration) {
         self.life.send_modify(|life| {
-            let (generation, partings) = (life.generation + 1, life.partings);
-            *life = Life { generation, partings, step, ..Life::default() };
+            let (generation, partings, notices) = (life.generation + 1, life.partings, life.notices + 1);
+            *life = Life { generation, partings, notices, step, ..Life::default() };
         });
     }
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -50,8 +51,11 @@ struct State {
     opened: Vec<(Mount, Arc<File>)>,
     /// Indices of `opened` that we froze, in that order.
     frozen: Vec<usize>,
-    /// Nobody waits for the freeze any more: what is still frozen is thawed by the thread that froze it.
-    abandoned: bool,
+    /// Set when nobody waits for the freeze any more: what its thread freezes after that it thaws itself. Each opening
+    /// has its own, so that a thread of an earlier one stays given up.
+    abandoned: Arc<AtomicBool>,
+    /// Counts openings: one that was overtaken changes nothing.
+    openings: u64,
 }
 
 impl Disk {
@@ -60,6 +64,7 @@ impl Disk {
     /// May block on a filesystem that is frozen or dead: call it on a thread that can be left behind.
     #[must_use]
     pub fn open(&self) -> Vec<(Mount, io::Error)> {
+        let opening = self.begin();
         let mut failed = Vec::new();
         let mut opened = Vec::new();
         for mount in inner_first(mounts::block_mounts(), mounts::below) {
@@ -68,7 +73,7 @@ impl Disk {
                 Err(error) => failed.push((mount, error)),
             }
         }
-        *self.lock() = State { opened, frozen: Vec::new(), abandoned: false };
+        self.keep_open(opening, opened);
         failed
     }
 
@@ -77,9 +82,10 @@ impl Disk {
     /// # Errors
     /// The error of the open.
     pub fn open_root(&self) -> io::Result<()> {
+        let opening = self.begin();
         let mount = mounts::root();
         let file = Arc::new(mount.open()?);
-        *self.lock() = State { opened: vec![(mount, file)], frozen: Vec::new(), abandoned: false };
+        self.keep_open(opening, vec![(mount, file)]);
         Ok(())
     }
 
@@ -102,11 +108,14 @@ impl Disk {
     /// thread, and call [`Disk::thaw`] when it is late; what the thread freezes after that it thaws itself.
     #[must_use]
     pub fn freeze(&self, guard: Option<&Guard>) -> Vec<Outcome> {
-        let opened = self.lock().opened.clone();
+        let (opened, abandoned) = {
+            let state = self.lock();
+            (state.opened.clone(), Arc::clone(&state.abandoned))
+        };
         let mut outcomes = Vec::new();
         for (index, (mount, file)) in opened.into_iter().enumerate() {
             let began = Instant::now();
-            if self.lock().abandoned {
+            if abandoned.load(Ordering::Acquire) {
                 break;
             }
             if let Some(guard) = guard {
@@ -114,7 +123,7 @@ impl Disk {
             }
             let result = fsfreeze::freeze(file.as_fd()).map_err(|error| refusal(&error));
             match (&result, guard) {
-                (Ok(()), _) => self.keep(index, &file),
+                (Ok(()), _) => self.keep(index, &file, &abandoned),
                 (Err(_), Some(guard)) => guard.pop(),
                 (Err(_), None) => {}
             }
@@ -128,14 +137,17 @@ impl Disk {
     #[must_use]
     pub fn thaw(&self) -> Vec<(Mount, io::Error)> {
         let mut state = self.lock();
-        state.abandoned = true;
-        let mut failed = Vec::new();
+        state.abandoned.store(true, Ordering::Release);
+        let (mut failed, mut left) = (Vec::new(), Vec::new());
         for index in std::mem::take(&mut state.frozen).into_iter().rev() {
             let Some((mount, file)) = state.opened.get(index) else { continue };
             if let Err(error) = thaw(file) {
                 failed.push((mount.clone(), error));
+                left.insert(0, index);
             }
         }
+        // To be tried again by whoever watches over the freeze.
+        state.frozen = left;
         failed
     }
 
@@ -180,9 +192,23 @@ impl Disk {
         failed
     }
 
-    fn keep(&self, index: usize, file: &File) {
+    fn begin(&self) -> u64 {
         let mut state = self.lock();
-        if state.abandoned {
+        state.openings += 1;
+        state.openings
+    }
+
+    fn keep_open(&self, opening: u64, opened: Vec<(Mount, Arc<File>)>) {
+        let mut state = self.lock();
+        if state.openings == opening && state.frozen.is_empty() {
+            state.opened = opened;
+            state.abandoned = Arc::default();
+        }
+    }
+
+    fn keep(&self, index: usize, file: &File, abandoned: &AtomicBool) {
+        let mut state = self.lock();
+        if abandoned.load(Ordering::Acquire) {
             if let Err(error) = thaw(file) {
                 tracing::error!(%error, "cannot thaw a filesystem that was frozen too late");
             }

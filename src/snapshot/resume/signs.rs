@@ -108,7 +108,8 @@ impl Signs {
     /// a second at most.
     #[must_use]
     pub fn look(&self) -> Option<Sign> {
-        self.generation().or_else(|| self.clocks.noticed_pause().map(Sign::Gap))
+        let told = || self.log.as_ref().and_then(fork);
+        self.generation().or_else(told).or_else(|| self.clocks.noticed_pause().map(Sign::Gap))
     }
 
     /// Takes what has been signalled up to now as known, after a repair.
