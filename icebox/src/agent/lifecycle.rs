@@ -66,7 +66,10 @@ impl Agent {
         }
         let sent = unix_time();
         let answer = self.call("thawd.v1.Lifecycle/Thaw", &request, THAW_LIMIT).await?;
-        self.correct_clock(&answer, sent).await?;
+        // From now on the guest answers to the token that it was just given.
+        let token = thaw.more.get("identity").and_then(|identity| identity.get("accessToken")).and_then(Value::as_str);
+        let agent = token.map_or_else(|| self.clone(), |token| self.clone().with_token(token));
+        agent.correct_clock(&answer, sent).await?;
         Ok(answer)
     }
 
