@@ -1,6 +1,6 @@
 //! The way down: everybody ends, everything is written, the machine stops.
 
-use std::fs;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -80,17 +80,16 @@ fn end(signal: Signal, window: Duration) {
 
 /// Unmounts what can be, last mounted first; the root, and what is still used, becomes read-only, which writes it out.
 fn release(report: Report) {
-    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    for point in mounts::mount_points(&table).rev() {
+    for point in mounts::mounted(&mounts::table()).rev().map(|mounted| mounted.path) {
         if KERNEL.iter().any(|kernel| point.starts_with(kernel)) {
             continue;
         }
-        if point == "/" || umount2(point, MntFlags::UMOUNT_NOFOLLOW).is_err() {
+        if point == Path::new("/") || umount2(&point, MntFlags::UMOUNT_NOFOLLOW).is_err() {
             let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-            let result = mount(None::<&str>, point, None::<&str>, flags, None::<&str>);
+            let result = mount(None::<&str>, &point, None::<&str>, flags, None::<&str>);
             // An initramfs cannot be, and need not.
             if result != Err(Errno::EINVAL) {
-                report.step(&format!("write {point} out"), result);
+                report.step(&format!("write {} out", point.display()), result);
             }
         }
     }

@@ -13,7 +13,8 @@
 //! - [`hosttime`] what time it is outside, [`vmclock`] and [`kmsg`] who says that we were copied
 //! - [`random`] feeding the kernel's random numbers, [`netlink`] its routes and sockets, [`namespace`] those of
 //!   containers
-//! - [`mount`](mod@mount) attaching a file system whose server may never answer, [`place`] putting a file in the place
+//! - [`mount`](mod@mount) attaching a file system whose server may never answer, [`mountinfo`] reading the table of mounts
+//! - [`place`] putting a file in the place
 //!   of another
 //! - [`link`](mod@link) network interfaces, [`priority`] standing against others
 
@@ -31,6 +32,7 @@ pub mod limits;
 pub mod link;
 pub mod memory;
 pub mod mount;
+pub mod mountinfo;
 pub mod namespace;
 pub mod netlink;
 pub mod place;
