@@ -9,12 +9,11 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use rustix::process::{WaitOptions, WaitStatus, wait};
 
 use super::backoff::Backoff;
 use super::report::Report;
@@ -34,7 +33,7 @@ const HEARD: [Signal; 8] = [
 ];
 /// Exit code of an agent that a signal ended is this and the signal's number, as shells have it.
 const SIGNAL_BASE: i32 = 128;
-/// So it is for SIGTERM.
+/// Exit code of one that SIGTERM ended.
 const ENDED_BY_TERM: u8 = 143;
 
 /// Says whose process this is the first of.
@@ -220,13 +219,32 @@ fn sleep(signals: &SignalFd, timeout: Option<Duration>) {
 pub(super) fn reaped() -> impl Iterator<Item = (Pid, i32)> {
     std::iter::from_fn(|| {
         loop {
-            return match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, code)) => Some((pid, code)),
-                Ok(WaitStatus::Signaled(pid, signal, _)) => Some((pid, SIGNAL_BASE + signal as i32)),
-                // A signal without a name (real-time): nix has reaped it and cannot say more. Another round.
-                Err(Errno::EINVAL | Errno::EINTR) => continue,
+            return match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) => Some((Pid::from_raw(pid.as_raw_pid()), code(status))),
+                Err(rustix::io::Errno::INTR) => continue,
                 _ => None,
             };
         }
     })
+}
+
+/// Gives the exit code as shells have it. Signals count by number: real-time ones have no name.
+fn code(status: WaitStatus) -> i32 {
+    let signal = status.terminating_signal().map(|number| SIGNAL_BASE + number);
+    signal.or(status.exit_status()).unwrap_or(SIGNAL_BASE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_by_a_signal_without_a_name_counts() {
+        for (script, expected) in [("exit 101", 101), ("kill -TERM $$", 143), ("kill -40 $$", 168)] {
+            let child = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
+            let pid = rustix::process::Pid::from_child(&child);
+            let (_, status) = rustix::process::waitpid(Some(pid), WaitOptions::empty()).unwrap().unwrap();
+            assert_eq!(code(status), expected, "{script}");
+        }
+    }
 }
