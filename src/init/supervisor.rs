@@ -33,6 +33,8 @@ const HEARD: [Signal; 8] = [
 ];
 /// Exit code of an agent that a signal ended is this and the signal's number, as shells have it.
 const SIGNAL_BASE: i32 = 128;
+/// Exit code of an agent that does not understand its flags (envd's); the next one would not either.
+const WRONG_USAGE: i32 = 2;
 /// Exit code of one that SIGTERM ended.
 const ENDED_BY_TERM: u8 = 143;
 
@@ -43,7 +45,7 @@ pub(super) enum Place {
     Machine,
     /// A container's: it ends with the agent's exit.
     Container,
-    /// Nobody's: another init is above, which sees only us.
+    /// Nobody's: another init is above, which sees only us. The agent is restarted unless it ended well.
     Child,
 }
 
@@ -160,8 +162,13 @@ impl Supervisor {
     /// Takes the agent's end; gives the code when that is our end too.
     fn agent_ended(&mut self, code: i32) -> Option<u8> {
         let ran = self.agent.take().map_or(Duration::ZERO, |agent| agent.since.elapsed());
-        let crashed = code >= SIGNAL_BASE;
-        if self.place != Place::Machine && (self.stopping || !crashed) {
+        let meant = match self.place {
+            Place::Machine => false,
+            Place::Container => self.stopping || code < SIGNAL_BASE,
+            // Nobody would start it again: the init above does not know that it is gone.
+            Place::Child => self.stopping || matches!(code, 0 | WRONG_USAGE),
+        };
+        if meant {
             return Some(u8::try_from(code).unwrap_or(u8::MAX));
         }
         let wait = self.backoff.ended(ran);
@@ -245,6 +252,21 @@ mod tests {
             let pid = rustix::process::Pid::from_child(&child);
             let (_, status) = rustix::process::waitpid(Some(pid), WaitOptions::empty()).unwrap().unwrap();
             assert_eq!(code(status), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn only_an_end_that_was_meant_is_the_supervisors_too() {
+        let ends = |place, code| Supervisor::new(Vec::new(), place).agent_ended(code).is_some();
+        for (code, machine, container, child) in [
+            (0, false, true, true),
+            (1, false, true, false),
+            (2, false, true, true),
+            (101, false, true, false),
+            (137, false, false, false),
+        ] {
+            let found = [Place::Machine, Place::Container, Place::Child].map(|place| ends(place, code));
+            assert_eq!(found, [machine, container, child], "{code}");
         }
     }
 }
