@@ -117,7 +117,8 @@ impl Metadata {
 
     async fn read_from(&self, since: Option<Instant>) -> Read {
         let this = self.clone();
-        self.inner.reads.get(since, &self.inner.tasks, || async move { this.insist().await }).await
+        let life = self.inner.lives.now();
+        self.inner.reads.get(life, since, &self.inner.tasks, || async move { this.insist().await }).await
     }
 
     /// Asks, clears the way if there is no answer, and asks once more.
