@@ -5,7 +5,8 @@
 //! thread, no runtime and nothing to crash on, and the agent is its child, restarted when it ends. Both are this
 //! program; [`enter`] finds out at the very start which part it plays:
 //!
-//! - *Not process 1*: the agent, and nothing here runs. `thawd supervise FLAGS` keeps an agent alive under any init.
+//! - *Not process 1*: the agent, and nothing here runs. `thawd supervise FLAGS` keeps an agent alive under any init,
+//!   until it ends with 0, or with 2 for flags that it does not understand.
 //! - *Process 1 of a machine*, which is so in the first PID namespace and nowhere else: on an initramfs it loads
 //!   modules, mounts `root=`, moves there and becomes the init that it finds there, often this program again.
 //!   Off an initramfs it does the whole duty list (`duties`, `introduce`) and supervises. A signal ends in power-off.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use nix::mount::{MsFlags, mount};
 
 use super::report::Report;
 use super::volume::{Options, Volume};
+use crate::sys::mountinfo::unescape;
 
 /// One entry of the list: what, where, and how.
 struct Entry {
@@ -113,14 +114,32 @@ pub(super) fn attach(volume: &Volume, patience: Option<Duration>) -> io::Result<
 
 /// Says whether something is mounted exactly there.
 pub(super) fn is_mount_point(path: &str) -> bool {
-    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    mount_points(&table).any(|point| point == path)
+    mounted(&table()).any(|mounted| mounted.path == Path::new(path))
 }
 
-/// Lists the mount points of a `mountinfo`, in the order of mounting (proc_pid_mountinfo(5), fifth field). Names with
-/// white space stay escaped: none of ours has any.
-pub(super) fn mount_points(table: &str) -> impl DoubleEndedIterator<Item = &str> {
-    table.lines().filter_map(|line| line.split(' ').nth(4))
+/// One line of the table of mounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mounted {
+    /// Where.
+    pub(super) path: PathBuf,
+    /// Kind of filesystem.
+    pub(super) kind: String,
+}
+
+/// Reads the table of mounts. It is bytes: programs choose names of folders.
+pub(super) fn table() -> Vec<u8> {
+    fs::read("/proc/self/mountinfo").unwrap_or_default()
+}
+
+/// Lists what a `mountinfo` tells of, in the order of mounting (proc_pid_mountinfo(5): the fifth field is the place, the
+/// first one behind the lone dash the kind).
+pub(super) fn mounted(table: &[u8]) -> impl DoubleEndedIterator<Item = Mounted> {
+    table.split(|&byte| byte == b'\n').filter_map(|line| {
+        let mut fields = line.split(|&byte| byte == b' ');
+        let path = PathBuf::from(unescape(fields.nth(4)?));
+        let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+        Some(Mounted { path, kind: String::from_utf8_lossy(kind).into_owned() })
+    })
 }
 
 /// Makes a folder with its parents, unless it is there.
@@ -183,6 +202,8 @@ fn block_filesystems(table: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
 
     #[test]
@@ -191,8 +212,9 @@ mod tests {
     }
 
     #[test]
-    fn mount_points_are_told_in_order() {
-        let table = "22 1 254:0 / / rw - ext4 /dev/vda rw\n23 22 0:5 / /proc rw - proc proc rw\n";
-        assert_eq!(mount_points(table).collect::<Vec<_>>(), ["/", "/proc"]);
+    fn mounts_are_told_in_order_and_by_the_names_that_programs_gave_them() {
+        let table = b"22 1 254:0 / / rw - ext4 /dev/vda rw\n23 22 0:5 / /a\\040\xff rw master:1 - nfs s:/x rw\n";
+        let told = mounted(table).map(|mounted| (mounted.path.into_os_string().into_vec(), mounted.kind));
+        assert_eq!(told.collect::<Vec<_>>(), [(b"/".to_vec(), "ext4".into()), (b"/a \xff".to_vec(), "nfs".into())]);
     }
 }

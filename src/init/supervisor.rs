@@ -9,12 +9,11 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use rustix::process::{WaitOptions, WaitStatus, wait};
 
 use super::backoff::Backoff;
 use super::report::Report;
@@ -34,7 +33,9 @@ const HEARD: [Signal; 8] = [
 ];
 /// Exit code of an agent that a signal ended is this and the signal's number, as shells have it.
 const SIGNAL_BASE: i32 = 128;
-/// So it is for SIGTERM.
+/// Exit code of an agent that does not understand its flags (envd's); the next one would not either.
+const WRONG_USAGE: i32 = 2;
+/// Exit code of one that SIGTERM ended.
 const ENDED_BY_TERM: u8 = 143;
 
 /// Says whose process this is the first of.
@@ -44,7 +45,7 @@ pub(super) enum Place {
     Machine,
     /// A container's: it ends with the agent's exit.
     Container,
-    /// Nobody's: another init is above, which sees only us.
+    /// Nobody's: another init is above, which sees only us. The agent is restarted unless it ended well.
     Child,
 }
 
@@ -161,8 +162,13 @@ impl Supervisor {
     /// Takes the agent's end; gives the code when that is our end too.
     fn agent_ended(&mut self, code: i32) -> Option<u8> {
         let ran = self.agent.take().map_or(Duration::ZERO, |agent| agent.since.elapsed());
-        let crashed = code >= SIGNAL_BASE;
-        if self.place != Place::Machine && (self.stopping || !crashed) {
+        let meant = match self.place {
+            Place::Machine => false,
+            Place::Container => self.stopping || code < SIGNAL_BASE,
+            // Nobody would start it again: the init above does not know that it is gone.
+            Place::Child => self.stopping || matches!(code, 0 | WRONG_USAGE),
+        };
+        if meant {
             return Some(u8::try_from(code).unwrap_or(u8::MAX));
         }
         let wait = self.backoff.ended(ran);
@@ -220,13 +226,47 @@ fn sleep(signals: &SignalFd, timeout: Option<Duration>) {
 pub(super) fn reaped() -> impl Iterator<Item = (Pid, i32)> {
     std::iter::from_fn(|| {
         loop {
-            return match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, code)) => Some((pid, code)),
-                Ok(WaitStatus::Signaled(pid, signal, _)) => Some((pid, SIGNAL_BASE + signal as i32)),
-                // A signal without a name (real-time): nix has reaped it and cannot say more. Another round.
-                Err(Errno::EINVAL | Errno::EINTR) => continue,
+            return match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) => Some((Pid::from_raw(pid.as_raw_pid()), code(status))),
+                Err(rustix::io::Errno::INTR) => continue,
                 _ => None,
             };
         }
     })
+}
+
+/// Gives the exit code as shells have it. Signals count by number: real-time ones have no name.
+fn code(status: WaitStatus) -> i32 {
+    let signal = status.terminating_signal().map(|number| SIGNAL_BASE + number);
+    signal.or(status.exit_status()).unwrap_or(SIGNAL_BASE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_by_a_signal_without_a_name_counts() {
+        for (script, expected) in [("exit 101", 101), ("kill -TERM $$", 143), ("kill -40 $$", 168)] {
+            let child = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
+            let pid = rustix::process::Pid::from_child(&child);
+            let (_, status) = rustix::process::waitpid(Some(pid), WaitOptions::empty()).unwrap().unwrap();
+            assert_eq!(code(status), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn only_an_end_that_was_meant_is_the_supervisors_too() {
+        let ends = |place, code| Supervisor::new(Vec::new(), place).agent_ended(code).is_some();
+        for (code, machine, container, child) in [
+            (0, false, true, true),
+            (1, false, true, false),
+            (2, false, true, true),
+            (101, false, true, false),
+            (137, false, false, false),
+        ] {
+            let found = [Place::Machine, Place::Container, Place::Child].map(|place| ends(place, code));
+            assert_eq!(found, [machine, container, child], "{code}");
+        }
+    }
 }

@@ -13,8 +13,8 @@
 //! - [`hosttime`] what time it is outside, [`vmclock`] and [`kmsg`] who says that we were copied
 //! - [`random`] feeding the kernel's random numbers, [`netlink`] its routes and sockets, [`namespace`] those of
 //!   containers
-//! - [`mount`](mod@mount) attaching a file system whose server may never answer, [`place`] putting a file in the place
-//!   of another
+//! - [`mount`](mod@mount) attaching a file system whose server may never answer, [`mountinfo`] words of the table
+//!   of mounts, [`place`] putting a file in the place of another
 //! - [`link`](mod@link) network interfaces, [`priority`] standing against others
 
 pub mod advise;
@@ -31,6 +31,7 @@ pub mod limits;
 pub mod link;
 pub mod memory;
 pub mod mount;
+pub mod mountinfo;
 pub mod namespace;
 pub mod netlink;
 pub mod place;

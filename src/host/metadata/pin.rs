@@ -1,7 +1,7 @@
 //! Keeping the way to the metadata service free.
 //!
 //! Programs in the guest that redirect traffic (a proxy, a container engine) can take the service's address with them.
-//! A rule before all theirs lets it pass. It is tried once, when the service cannot be reached and its answer counts.
+//! A rule before all theirs lets it pass. It is tried when the service cannot be reached and its answer counts.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -77,7 +77,7 @@ async fn run(program: &Path, words: &[String], by: Instant, tasks: &Tasks) -> io
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
@@ -88,7 +88,7 @@ mod tests {
         ([169, 254, 169, 254], 80).into()
     }
 
-    fn guest(name: &str, script: &str) -> Folder {
+    pub(in super::super) fn guest(name: &str, script: &str) -> Folder {
         let folder = Folder::new(name);
         let path = folder.0.join("sbin/iptables");
         fs::create_dir_all(path.parent().unwrap()).unwrap();

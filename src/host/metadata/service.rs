@@ -19,6 +19,9 @@ use crate::identity::Gate;
 const PAUSE: Duration = Duration::from_millis(50);
 /// Longest one.
 const PAUSE_MOST: Duration = Duration::from_secs(10);
+/// Unanswered questions after which the way is cleared, once: less than half a second. A service that is only late costs
+/// no rule, and programs that outlived an agent do not get long to keep the next one from learning of the token.
+const UNANSWERED: u32 = 3;
 /// How long a guest that was just started asks: hosts have the service up long before.
 const AFTER_START: Duration = Duration::from_secs(300);
 /// How long a guest that was just set up asks (envd's value).
@@ -117,7 +120,8 @@ impl Metadata {
 
     async fn read_from(&self, since: Option<Instant>) -> Read {
         let this = self.clone();
-        self.inner.reads.get(since, &self.inner.tasks, || async move { this.insist().await }).await
+        let life = self.inner.lives.now();
+        self.inner.reads.get(life, since, &self.inner.tasks, || async move { this.insist().await }).await
     }
 
     /// Asks, clears the way if there is no answer, and asks once more.
@@ -128,10 +132,14 @@ impl Metadata {
             Err(error) => error,
         };
         tracing::info!(error = sentence(&error), "the metadata service did not answer, it is asked once more");
-        let pinning = inner.pinning.lock().await;
-        pin(&inner.root, inner.endpoint.0, &inner.tasks).await;
-        drop(pinning);
+        self.clear_way().await;
         inner.endpoint.facts().await
+    }
+
+    /// Puts rules before those of programs. Cancelling it can leave none there.
+    async fn clear_way(&self) {
+        let _pinning = self.inner.pinning.lock().await;
+        pin(&self.inner.root, self.inner.endpoint.0, &self.inner.tasks).await;
     }
 
     /// Asks in the background until there is an answer, which programs are told.
@@ -158,11 +166,18 @@ impl Metadata {
     async fn answer(&self) -> Facts {
         let mut lives = self.inner.lives.clone();
         let mut pause = PAUSE;
+        let mut unanswered = 0;
         loop {
             lives.until(|life| !life.phase.is_still()).await;
             match self.inner.endpoint.facts().await {
                 Ok(facts) => return facts,
                 Err(error) => tracing::debug!(error = sentence(&error), "the metadata service did not answer"),
+            }
+            unanswered += 1;
+            if unanswered == UNANSWERED {
+                // In a task of its own: whoever ends this poll may not end that half done.
+                let this = self.clone();
+                self.inner.tasks.spawn(async move { this.clear_way().await });
             }
             lives.sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MOST);
@@ -173,7 +188,24 @@ impl Metadata {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::metadata::pin::tests::guest;
     use crate::sys::place::tests::Folder;
+
+    #[tokio::test]
+    async fn the_way_is_cleared_for_an_agent_that_was_just_started() {
+        let guest = guest("metadata-way", "echo $5 >> \"$0.log\"");
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (root, tasks) = (guest.0.clone(), Tasks::default());
+        let lives = Lives::always();
+        let _metadata = Metadata::start(Endpoint(nobody), root, Arc::default(), Arc::default(), lives, tasks.clone());
+        let log = guest.0.join("sbin/iptables.log");
+        let cleared = async {
+            while std::fs::read_to_string(&log).unwrap_or_default() != "-D\n-I\n-D\n-I\n" {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), cleared).await.unwrap();
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_service_that_is_not_there_is_given_up() {

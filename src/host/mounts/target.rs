@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::MountError;
+use crate::sys::mountinfo::unescape;
 
 /// Server, mount protocol and all: one port (the host's convention).
 pub(super) const PORT: u16 = 2049;
@@ -67,18 +68,11 @@ pub(super) fn has_statd() -> bool {
 pub(super) fn is_nfs(mountinfo: &str, path: &Path) -> bool {
     let kind = |line: &str| {
         let (mount, rest) = line.split_once(" - ")?;
-        let here = unescaped(mount.split(' ').nth(4)?) == path.to_str()?.trim_end_matches('/');
+        let here = unescape(mount.split(' ').nth(4)?.as_bytes()) == path.to_str()?.trim_end_matches('/');
         here.then(|| rest.split(' ').next().is_some_and(|kind| matches!(kind, "nfs" | "nfs4")))
     };
     // Later ones lie on top.
     mountinfo.lines().filter_map(kind).next_back().unwrap_or(false)
-}
-
-/// Reads the kernel's `\040` for what would end a word.
-fn unescaped(word: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(word.to_owned(), |word, (code, letter)| word.replace(code, letter))
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The filesystems of the guest, in every mount namespace.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use crate::sys::mountinfo::{needs_server, unescape};
 
 /// Names a block device, or a filesystem's own number where it has none below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,9 +56,6 @@ impl Mount {
     }
 }
 
-/// Kinds of filesystem on no block device of this machine, whose server may be dead.
-const NETWORK: [&str; 7] = ["nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "virtiofs"];
-
 /// Lists the writable filesystems on block devices, each once, whatever namespace mounts it.
 ///
 /// btrfs has a number of its own instead of its device's, and counts (QEMU's guest agent makes the same exception).
@@ -79,7 +78,7 @@ pub fn block_mounts() -> Vec<Mount> {
 pub fn network_mounts() -> usize {
     let text = fs::read("/proc/self/mountinfo").unwrap_or_default();
     let mounts = text.split(|&byte| byte == b'\n').filter_map(|line| parse(line, Path::new("/")));
-    mounts.filter(|(mount, _)| NETWORK.contains(&mount.kind.as_str()) || mount.kind.starts_with("fuse.")).count()
+    mounts.filter(|(mount, _)| needs_server(&mount.kind)).count()
 }
 
 /// Describes the filesystem of `/`.
@@ -128,26 +127,6 @@ fn parse(line: &[u8], root: &Path) -> Option<(Mount, bool)> {
     let writable = rest.nth(1)?.split(|&byte| byte == b',').any(|option| option == b"rw");
     let reach = root.join(path.strip_prefix("/").unwrap_or(&path));
     Some((Mount { device, path, reach, kind }, writable))
-}
-
-/// Undoes the kernel's octal escapes of space, tab, newline and backslash.
-fn unescape(field: &[u8]) -> OsString {
-    let mut plain = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&byte, tail)) = rest.split_first() {
-        let octal = tail.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(|_| byte == b'\\') {
-            Some(escaped) => {
-                plain.push(escaped);
-                rest = &tail[3..];
-            }
-            None => {
-                plain.push(byte);
-                rest = tail;
-            }
-        }
-    }
-    OsString::from_vec(plain)
 }
 
 /// Reads what a loop device or a mapped device lies on: files and devices.
