@@ -248,6 +248,7 @@ mod tests {
     #[test]
     fn the_end_by_a_signal_without_a_name_counts() {
         for (script, expected) in [("exit 101", 101), ("kill -TERM $$", 143), ("kill -40 $$", 168)] {
+            #[expect(clippy::zombie_processes, reason = "reaping it is what is tested")]
             let child = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
             let pid = rustix::process::Pid::from_child(&child);
             let (_, status) = rustix::process::waitpid(Some(pid), WaitOptions::empty()).unwrap().unwrap();
