@@ -233,7 +233,9 @@ fn a_timeout_runs_while_the_program_is_not_yet_executed() {
     let own = root.join(format!("thawd-test-{}", std::process::id()));
     std::fs::create_dir_all(&own).unwrap();
     let daemon = Daemon::with(&["-cgroup-root", own.to_str().unwrap()]);
-    let freeze = |value: &str| std::fs::write(own.join("user/cgroup.freeze"), value).unwrap();
+    let switch = own.join("user/cgroup.freeze");
+    crate::support::wait_until("the cgroups are made", || switch.exists());
+    let freeze = |value: &str| std::fs::write(&switch, value).unwrap();
     freeze("1");
     let ran = daemon.folder.join("ran");
     let message = shell(&format!("touch {}", ran.display()));
