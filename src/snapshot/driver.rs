@@ -261,17 +261,14 @@ impl Driver {
                 }
                 let _ = reply.send(audit);
             }
-            Command::Look => {
-                if let Some(sign) = self.signs.look() {
-                    self.notice(sign).await;
-                }
-            }
         }
     }
 
     /// A sign of a resume, while nobody has called yet.
     async fn notice(&mut self, sign: Sign) {
-        if self.mended.is_some_and(|mended| mended.elapsed() < ECHO) {
+        // A guest that is not frozen may have moved without standing still.
+        let moved = sign == Sign::Announced && self.machine.phase() != Phase::Frozen;
+        if moved || self.mended.is_some_and(|mended| mended.elapsed() < ECHO) {
             return;
         }
         tracing::info!(?sign, phase = ?self.machine.phase(), "the guest was paused and resumed");

@@ -47,8 +47,6 @@ pub(super) enum Command {
     FreezeRoot(oneshot::Sender<Result<(), SnapshotError>>),
     ThawRoot(oneshot::Sender<Result<(), SnapshotError>>),
     Welcome(Option<Stamp>, Pin<Box<dyn Future<Output = ()> + Send>>, oneshot::Sender<Option<Audit>>),
-    /// Somebody saw something that may be a resume.
-    Look,
 }
 
 /// What is told without asking the driver.
@@ -161,12 +159,6 @@ impl Lifecycle {
         apply: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Option<Audit>, SnapshotError> {
         self.ask(|reply| Command::Welcome(host, Box::pin(apply), reply)).await
-    }
-
-    /// Makes the driver look for signs of a resume; never waits.
-    pub fn look(&self) {
-        // A full queue is busy with something that looks anyway.
-        let _ = self.commands.try_send(Command::Look);
     }
 
     /// Tells where the guest is.

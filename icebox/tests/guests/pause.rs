@@ -26,12 +26,17 @@ fn the_guest_knows_the_time_after_a_resume() {
     let guest = Guest::start("scratch");
     let asleep = guest.pause();
     std::thread::sleep(std::time::Duration::from_secs(2));
-    let (late, _) = asleep.resume_with(&Silent);
-    let offset = late.block_on(late.agent().clock_offset()).unwrap();
-    assert!(offset.offset_ns < -1_500_000_000, "an untold guest knows the time: {offset:?}");
+    let right = |guest: &Guest, within_ns: i64| {
+        let offset = guest.block_on(guest.agent().clock_offset());
+        let right = offset.as_ref().is_ok_and(|clock| clock.offset_ns.abs() < within_ns + clock.error_ns);
+        (right, offset)
+    };
     let (told, _) = asleep.resume_with(&Guided::default());
-    let offset = told.block_on(told.agent().clock_offset()).unwrap();
-    assert!(offset.offset_ns.abs() < 100_000_000 + offset.error_ns, "{offset:?}");
+    let (exact, offset) = right(&told, 100_000_000);
+    assert!(exact, "told, at the first answer: {offset:?}");
+    // It thaws by itself. QEMU's real-time clock is late by up to a second: that at which this QEMU was started.
+    let (untold, _) = asleep.resume_with(&Silent);
+    crate::support::eventually("an untold guest finds the time", || right(&untold, 1_000_000_000).0);
 }
 
 #[test]

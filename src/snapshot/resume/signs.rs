@@ -6,7 +6,7 @@
 //! - A line of the kernel's log, after a change of the VM generation id (vmgenid, since 5.18). Each line of the log
 //!   wakes us for a moment.
 //! - A network card that announces itself, as virtio-net does when its hypervisor asks. This happens after live
-//!   migrations too, so the clock decides.
+//!   migrations too: a frozen guest takes it for the resume that it waits for, else the clock decides.
 //! - Whatever else makes the agent run: it may then [look](Signs::look) at the clock.
 
 use std::fs::{self, File};
@@ -38,6 +38,8 @@ pub enum Sign {
     Fork,
     /// True time has passed without us: so much at least.
     Gap(Duration),
+    /// A network card was told to announce itself, and the clock shows no gap: a move, or a short pause.
+    Announced,
 }
 
 impl Sign {
@@ -46,7 +48,7 @@ impl Sign {
     pub fn is_new_life(self) -> bool {
         match self {
             Self::Generation(_) | Self::Fork => true,
-            Self::Gap(_) => false,
+            Self::Gap(_) | Self::Announced => false,
         }
     }
 }
@@ -98,7 +100,7 @@ impl Signs {
             };
             match (sign, &self.log) {
                 (None, _) => {}
-                (Some(Sign::Gap(_)), Some(log)) if fork(log).is_some() => return Sign::Fork,
+                (Some(Sign::Gap(_) | Sign::Announced), Some(log)) if fork(log).is_some() => return Sign::Fork,
                 (Some(sign), _) => return sign,
             }
         }
@@ -147,7 +149,7 @@ impl Signs {
 
     fn announcement(&self, links: &AsyncFd<OwnedFd>) -> Option<Sign> {
         // The announcement may come at any time: the limit on looks does not count.
-        if announced(links) { self.clocks.surely_paused().map(Sign::Gap) } else { None }
+        announced(links).then(|| self.clocks.surely_paused().map_or(Sign::Announced, Sign::Gap))
     }
 }
 
