@@ -18,15 +18,19 @@
 //! | 5 | [`template`] | a VM that was booted once, to be copied |
 //! | 6 | [`guest`] | VMs for tests, six lines each |
 //! | 6 | [`sandbox`] | VMs with an id, a deadline and a life over many QEMUs |
+//! | 7 | [`api`] | the control plane: what SDKs ask of sandboxes |
+//! | 8 | [`page`] | the same for people |
 //!
 //! A room imports only rooms on lower floors.
 
 pub mod agent;
+pub mod api;
 pub mod disk;
 mod folder;
 pub mod guest;
 pub mod host;
 pub mod image;
+pub mod page;
 pub mod qmp;
 pub mod sandbox;
 pub mod snapshot;

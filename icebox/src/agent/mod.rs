@@ -21,6 +21,7 @@ pub use error::AgentError;
 pub use lifecycle::Thaw;
 pub use program::{Output, Program, Running};
 pub use time::{ClockOffset, unix_time};
+pub(crate) use time::{parse, rfc3339};
 
 /// How long an ordinary call may take; under emulation on a busy machine a small one was seen to take 2 s.
 pub const CALL_LIMIT: Duration = Duration::from_secs(20);
@@ -94,7 +95,7 @@ impl Agent {
     /// # Errors
     /// [`AgentError`].
     pub async fn init(&self, more: &Value) -> Result<(), AgentError> {
-        let mut body = json!({"timestamp": time::rfc3339(unix_time())});
+        let mut body = json!({"timestamp": rfc3339(unix_time())});
         if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
             body.extend(more.clone());
         }
