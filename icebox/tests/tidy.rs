@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floor; the table of the crate's page.
-const FLOORS: [(&str, u8); 14] = [
+const FLOORS: [(&str, u8); 15] = [
     ("folder", 0),
     ("sys", 0),
     ("qmp", 1),
     ("agent", 1),
     ("host", 1),
     ("image", 1),
+    ("store", 1),
     ("disk", 2),
     ("vm", 3),
     ("snapshot", 4),
