@@ -18,6 +18,7 @@
 //! | 5 | [`template`] | a VM that was booted once, to be copied |
 //! | 6 | [`guest`] | VMs for tests, six lines each |
 //! | 6 | [`sandbox`] | VMs with an id, a deadline and a life over many QEMUs |
+//! | 7 | [`proxy`] | the way from clients to ports of sandboxes |
 //!
 //! A room imports only rooms on lower floors.
 
@@ -27,6 +28,7 @@ mod folder;
 pub mod guest;
 pub mod host;
 pub mod image;
+pub mod proxy;
 pub mod qmp;
 pub mod sandbox;
 pub mod snapshot;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floor; the table of the crate's page.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 13] = [
     ("folder", 0),
     ("sys", 0),
     ("qmp", 1),
@@ -19,6 +19,7 @@ const FLOORS: [(&str, u8); 12] = [
     ("template", 5),
     ("guest", 6),
     ("sandbox", 6),
+    ("proxy", 7),
 ];
 /// Longest source file, in lines.
 const LONGEST: usize = 300;
