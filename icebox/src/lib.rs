@@ -20,6 +20,7 @@
 //! | 6 | [`guest`] | VMs for tests, six lines each |
 //! | 6 | [`sandbox`] | VMs with an id, a deadline and a life over many QEMUs |
 //! | 7 | [`api`] | the control plane: what SDKs ask of sandboxes |
+//! | 7 | [`proxy`] | the way from clients to ports of sandboxes |
 //! | 8 | [`page`] | the same for people |
 //!
 //! A room imports only rooms on lower floors.
@@ -32,6 +33,7 @@ pub mod guest;
 pub mod host;
 pub mod image;
 pub mod page;
+pub mod proxy;
 pub mod qmp;
 pub mod sandbox;
 pub mod snapshot;

@@ -19,7 +19,7 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use icebox::api::{self, Door};
 use icebox::sandbox::Sandboxes;
-use icebox::{image, page};
+use icebox::{image, page, proxy};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -56,8 +56,8 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ServeError> {
     let mut signals = Signals::listen()?;
     let data = flags.data()?;
     let _claim = Claim::take(&data)?;
-    let (api, api_address) = bind(flags.api).await?;
-    let (proxy, proxy_address) = bind(flags.proxy).await?;
+    let (api_listener, api_address) = bind(flags.api).await?;
+    let (proxy_listener, proxy_address) = bind(flags.proxy).await?;
     warn_of_others(&flags, api_address, proxy_address);
     let domain = flags.domain.clone().unwrap_or_else(|| format!("localhost:{}", proxy_address.port()));
     let sandboxes = tokio::select! {
@@ -69,8 +69,8 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ServeError> {
     let closing = CancellationToken::new();
     let page = page::router(sandboxes.clone(), closing.clone(), Arc::new(door.clone()));
     let mut servers = JoinSet::new();
-    servers.spawn(serve(api, api::router(sandboxes.clone(), door).merge(page), closing.clone()));
-    servers.spawn(serve(proxy, ports(sandboxes.clone()), closing.clone()));
+    servers.spawn(serve(api_listener, api::router(sandboxes.clone(), door).merge(page), closing.clone()));
+    servers.spawn(proxy::serve(proxy_listener, sandboxes.clone(), closing.clone()));
     exports::tell(stdout(), api_address, proxy_address, flags.api_key.as_deref()).map_err(ServeError::Tell)?;
     tracing::info!(%api_address, %proxy_address, "ready; the status page is at the API's address");
     signals.next().await;
@@ -117,8 +117,4 @@ async fn serve(listener: TcpListener, routes: Router, closing: CancellationToken
     if let Err(error) = served {
         tracing::error!(%error, "a server ended");
     }
-}
-
-fn ports(_sandboxes: Sandboxes) -> Router {
-    Router::new()
 }

@@ -119,6 +119,8 @@ fn what_is_printed_leads_sdks_here_and_a_signal_leaves_nothing_running() {
     let made = served.call("POST", "/v2/sandboxes", &make, 201);
     let id = text(&made, "sandboxID");
     let token = text(&made, "envdAccessToken");
+    let asleep = text(&served.call("POST", "/sandboxes", &json!({"templateID": "base"}), 201), "sandboxID");
+    served.call("POST", &format!("/sandboxes/{asleep}/pause"), &json!({}), 204);
     let (status, head, page) = served.ask("GET", "/", "host: localhost\r\n", "");
     assert!(status == 200 && head.contains("content-security-policy: default-src 'none'"), "{head}");
     assert!(page.contains(&id) && page.contains("&lt;script&gt;alert(1)") && !page.contains("<script>alert"), "{page}");
@@ -141,8 +143,10 @@ fn what_is_printed_leads_sdks_here_and_a_signal_leaves_nothing_running() {
     let served = Served::start(folder.path(), &["--api-key", "e2b_1"]);
     assert_eq!(served.export("E2B_API_KEY"), "e2b_1");
     assert_eq!(served.ask("GET", "/sandboxes", "x-api-key: e2b_2\r\n", "").0, 401);
-    assert_eq!(served.call("GET", &format!("/sandboxes/{id}"), &json!({}), 200)["state"], "paused");
-    served.call("POST", &format!("/sandboxes/{id}/connect"), &json!({}), 201);
+    assert_eq!(served.call("GET", &format!("/sandboxes/{asleep}"), &json!({}), 200)["state"], "paused");
+    served.call("POST", &format!("/sandboxes/{asleep}/connect"), &json!({}), 201);
+    // What ran goes on by itself.
+    served.call("POST", &format!("/sandboxes/{id}/connect"), &json!({}), 200);
     served.call("DELETE", &format!("/sandboxes/{id}"), &json!({}), 204);
     served.signal(Signal::INT);
     assert!(served.end().success());
