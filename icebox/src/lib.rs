@@ -12,6 +12,7 @@
 //! | 1 | [`agent`] | the talk with the agent in a VM |
 //! | 1 | [`host`] | what this machine can do |
 //! | 1 | [`image`] | kernels and root filesystems |
+//! | 1 | [`store`] | what must survive a crash |
 //! | 2 | [`disk`] | layers of a VM's disk |
 //! | 3 | [`vm`] | running VMs |
 //! | 4 | [`snapshot`] | paused VMs |
@@ -32,6 +33,7 @@ pub mod proxy;
 pub mod qmp;
 pub mod sandbox;
 pub mod snapshot;
+pub mod store;
 mod sys;
 pub mod template;
 pub mod vm;

@@ -13,6 +13,7 @@ const FLOORS: [(&str, u8); 13] = [
     ("agent", 1),
     ("host", 1),
     ("image", 1),
+    ("store", 1),
     ("disk", 2),
     ("vm", 3),
     ("snapshot", 4),

@@ -89,6 +89,19 @@ impl Agent {
         }
     }
 
+    /// Asks for the machine's measurements: the object that `GET /metrics` answers.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn metrics(&self) -> Result<Value, AgentError> {
+        match self.get("/metrics", CALL_LIMIT).await? {
+            (200, body) => {
+                serde_json::from_slice(&body).map_err(|error| AgentError::strange("measure", error.to_string()))
+            }
+            (status, body) => Err(AgentError::status("measure".into(), status, &body)),
+        }
+    }
+
     /// Brings the guest our time and, as hosts do after every start, `more` (`envVars`, `accessToken`, `defaultUser`).
     ///
     /// # Errors
