@@ -126,6 +126,8 @@ impl End for Line {
         }
     }
 
+    fn broken(&self) {}
+
     fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Relaxed)
     }
@@ -140,4 +142,41 @@ impl Drop for Claim {
 /// Tells whether the VM is gone, a moment after a connection to it ended.
 pub(super) async fn is_gone(gone: &CancellationToken) -> bool {
     tokio::time::timeout(REAPED, gone.cancelled()).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_must_be_complete_in_time_and_nothing_else() {
+        let (line, began) = (Line::new(), Instant::now());
+        line.overdue().await;
+        assert_eq!(began.elapsed().as_secs(), HEAD.as_secs(), "a connection that says nothing");
+        line.begin();
+        line.heard();
+        assert!(timeout(LONG, line.overdue()).await.is_err(), "a body may take its time");
+        line.rest();
+        assert!(timeout(LONG, line.overdue()).await.is_err(), "a connection may idle");
+        line.heard();
+        sleep(HEAD / 2).await;
+        line.heard();
+        assert!(timeout(HEAD / 2 - GRACE, line.overdue()).await.is_err());
+        timeout(GRACE * 2, line.overdue()).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_parts_with_the_vm_whose_answer_it_carries() {
+        let (line, gone) = (Line::new(), CancellationToken::new());
+        let claim = line.claim(gone.clone());
+        assert!(timeout(LONG, line.parted()).await.is_err());
+        gone.cancel();
+        line.parted().await;
+        drop(claim);
+        assert!(timeout(LONG, line.parted()).await.is_err(), "its answer is whole");
+    }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
+use serde::Serialize;
 
 use super::route::Astray;
 use crate::sandbox::{SandboxError, SandboxId};
@@ -32,6 +33,17 @@ pub(super) enum Refusal {
     Host(SandboxId, SandboxError),
     /// As many connections as the host carries.
     Crowded,
+}
+
+/// How it is said, in the order in which clients have always seen it.
+#[derive(Serialize)]
+struct Said<'a> {
+    #[serde(rename = "sandboxId", skip_serializing_if = "Option::is_none")]
+    sandbox_id: Option<&'a str>,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    code: u16,
 }
 
 impl Refusal {
@@ -98,16 +110,14 @@ impl Refusal {
     /// Makes the answer.
     pub(super) fn answer(&self) -> Response<Full<Bytes>> {
         let status = self.status();
-        let mut object = serde_json::Map::new();
-        if let Some(id) = self.sandbox() {
-            object.insert("sandboxId".into(), id.into());
-        }
-        object.insert("message".into(), self.message().into());
-        if let Self::Closed(_, port) | Self::Strange(_, port) = self {
-            object.insert("port".into(), (*port).into());
-        }
-        object.insert("code".into(), status.as_u16().into());
-        let mut response = Response::new(Full::from(serde_json::Value::Object(object).to_string()));
+        let port = match self {
+            Self::Closed(_, port) | Self::Strange(_, port) => Some(*port),
+            _ => None,
+        };
+        let said = Said { sandbox_id: self.sandbox(), message: self.message(), port, code: status.as_u16() };
+        // Text and numbers: there is nothing that JSON can't say.
+        let text = serde_json::to_string(&said).unwrap_or_default();
+        let mut response = Response::new(Full::from(text));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));

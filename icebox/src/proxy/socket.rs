@@ -12,6 +12,8 @@ use tokio::net::TcpStream;
 pub(super) trait End {
     /// Something came.
     fn heard(&self);
+    /// It was reset, or could not be read for another reason.
+    fn broken(&self);
     /// Whether it ends with a reset, and not as if all were said.
     fn is_cut(&self) -> bool;
 }
@@ -43,7 +45,10 @@ impl<E: End> Drop for Socket<E> {
 impl<E: End> AsyncRead for Socket<E> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if let Err(error) = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer)) {
+            self.end.broken();
+            return Poll::Ready(Err(error));
+        }
         if buffer.filled().len() > before {
             self.end.heard();
         }

@@ -1,7 +1,6 @@
 //! A connection that changed its protocol: bytes both ways, until one side goes.
 
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -36,10 +35,11 @@ impl Tunnel {
         let (Ok(client), Ok(server)) = tokio::join!(client, server) else { return };
         // The connection is ours now.
         drop(driver);
-        let (client, server) = (split(TokioIo::new(client)), split(TokioIo::new(server)));
-        let inward = carry(client.0, server.1, None);
-        let outward = carry(server.0, client.1, Some(&gone));
-        let both = pin!(async { tokio::try_join!(inward, outward) });
+        let (mut client, mut server) = (split(TokioIo::new(client)), split(TokioIo::new(server)));
+        let both = async {
+            let inward = carry(&mut client.0, &mut server.1, None);
+            tokio::try_join!(inward, carry(&mut server.0, &mut client.1, Some(&gone)))
+        };
         let lost = async {
             gone.cancelled().await;
             sleep(GRACE).await;
@@ -58,8 +58,8 @@ impl Tunnel {
 
 /// Carries one direction to its end. Where `gone` is given, an end may be that of the VM.
 async fn carry(
-    mut from: ReadHalf<TokioIo<Upgraded>>,
-    mut to: WriteHalf<TokioIo<Upgraded>>,
+    from: &mut ReadHalf<TokioIo<Upgraded>>,
+    to: &mut WriteHalf<TokioIo<Upgraded>>,
     gone: Option<&CancellationToken>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];

@@ -38,6 +38,7 @@ impl Drop for Driver {
 #[derive(Debug, Default)]
 pub(super) struct Ear {
     heard: AtomicBool,
+    broken: AtomicBool,
     cut: AtomicBool,
 }
 
@@ -51,6 +52,10 @@ impl Ear {
 impl End for Ear {
     fn heard(&self) {
         self.heard.store(true, Ordering::Relaxed);
+    }
+
+    fn broken(&self) {
+        self.broken.store(true, Ordering::Relaxed);
     }
 
     fn is_cut(&self) -> bool {
@@ -114,9 +119,5 @@ fn silence(error: &hyper::Error, ear: &Ear) -> Silence {
         return Silence::Strange;
     }
     // A kernel resets a connection that is closed with something unread.
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-    match source.map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => Silence::Unread,
-        _ => Silence::Mute,
-    }
+    if ear.broken.load(Ordering::Relaxed) { Silence::Unread } else { Silence::Mute }
 }

@@ -6,4 +6,4 @@ mod load;
 mod messages;
 mod refusals;
 mod streams;
-mod support;
+pub(super) mod support;

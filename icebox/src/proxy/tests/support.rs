@@ -38,7 +38,7 @@ pub(super) fn id(text: &str) -> SandboxId {
     SandboxId::parse(text).unwrap()
 }
 
-pub(super) fn view(name: &str) -> View {
+pub(in crate::proxy) fn view(name: &str) -> View {
     View {
         id: id(name),
         template: "base".into(),
@@ -203,6 +203,11 @@ impl Talk {
                 Err(error) => panic!("{error} without {end:?}: {:?}", text()),
             }
         }
+    }
+
+    /// Drops what was read and not asked for yet; tells how much.
+    pub(super) fn taken(&mut self) -> usize {
+        std::mem::take(&mut self.read).len()
     }
 
     pub(super) async fn head(&mut self) -> String {
