@@ -49,6 +49,18 @@ impl Agent {
         Self { token: Some(token.into()), ..self }
     }
 
+    /// Sends no access token.
+    #[must_use]
+    pub fn without_token(self) -> Self {
+        Self { token: None, ..self }
+    }
+
+    /// Sends an access token.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Where it listens, on the host.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

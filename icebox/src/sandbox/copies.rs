@@ -41,8 +41,11 @@ impl Inner {
         of: &SandboxId,
         name: Option<String>,
     ) -> Result<ListedSnapshot, SandboxError> {
-        if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > LONGEST_NAME || name == BASE) {
-            return Err(SandboxError::Invalid("the name of a snapshot has 1 to 256 bytes and is not base".into()));
+        let is_ours = |name: &str| name == BASE || name == self.ground.image.flavour;
+        if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > LONGEST_NAME || is_ours(name)) {
+            return Err(SandboxError::Invalid(
+                "the name of a snapshot has 1 to 256 bytes, and is no template's".into(),
+            ));
         }
         let (inner, of) = (Arc::clone(self), of.clone());
         // To its end, whoever waits for it.

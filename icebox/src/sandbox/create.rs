@@ -68,9 +68,9 @@ pub(super) async fn create(inner: &Arc<Inner>, wish: Create, origin: Origin) -> 
     let place = inner.ground.place()?;
     let record = record(wish, &origin)?;
     let (created, outcome) = oneshot::channel();
-    let (id, weak) = (record.id.clone(), Arc::downgrade(inner));
     let keeper = keeper(inner, record, State::Creating);
-    tokio::spawn(end(weak, id, make(keeper, origin, place, created)));
+    let face = Arc::clone(&keeper.face);
+    tokio::spawn(end(Arc::downgrade(inner), face, make(keeper, origin, place, created)));
     outcome.await.unwrap_or_else(|_| Err(SandboxError::Stopping))
 }
 
@@ -85,27 +85,27 @@ pub(super) fn keeper(inner: &Arc<Inner>, record: Record, state: State) -> Keeper
 
 /// Keeps a sandbox that is there already, paused.
 pub(super) fn keep(inner: &Arc<Inner>, record: Record, snapshot: Snapshot, mode: PauseMode) {
-    let (id, weak) = (record.id.clone(), Arc::downgrade(inner));
     let mut keeper = keeper(inner, record, State::Paused(mode));
     keeper.body = Body::Paused(snapshot, mode);
     keeper.written = true;
-    tokio::spawn(end(weak, id, async move {
-        let face = Arc::clone(&keeper.face);
-        keeper.run().await;
-        face
-    }));
+    let face = Arc::clone(&keeper.face);
+    tokio::spawn(end(Arc::downgrade(inner), face, keeper.run()));
 }
 
 /// Takes a sandbox out when its keeper has ended.
-async fn end(inner: Weak<Inner>, id: SandboxId, work: impl Future<Output = Arc<Face>>) {
-    let face = work.await;
+async fn end(inner: Weak<Inner>, face: Arc<Face>, work: impl Future<Output = ()> + Send + 'static) {
+    // In a task of its own: a panic there must not leave what nobody keeps.
+    if let Err(error) = tokio::spawn(work).await {
+        tracing::error!(id = %face.id(), %error, "the keeper of a sandbox failed");
+    }
+    face.shut();
     if let Some(inner) = inner.upgrade() {
-        inner.take_out(&id);
+        inner.take_out(&face.id());
     }
     face.done.cancel();
 }
 
-async fn make(mut keeper: Keeper, origin: Origin, place: OwnedSemaphorePermit, created: Reply<View>) -> Arc<Face> {
+async fn make(mut keeper: Keeper, origin: Origin, place: OwnedSemaphorePermit, created: Reply<View>) {
     let face = Arc::clone(&keeper.face);
     let (kill, stop) = (face.kill.clone(), face.stop.clone());
     let made = async { kill.run_until_cancelled(start(&mut keeper, &origin, place)).await };
@@ -123,7 +123,6 @@ async fn make(mut keeper: Keeper, origin: Origin, place: OwnedSemaphorePermit, c
             drop(created.send(Err(error)));
         }
     }
-    face
 }
 
 async fn start(keeper: &mut Keeper, origin: &Origin, place: OwnedSemaphorePermit) -> Result<View, SandboxError> {

@@ -17,7 +17,7 @@ use super::error::SandboxError;
 use super::face::{Face, now_ms};
 use super::ground::Ground;
 use super::record::Record;
-use super::{OnTimeout, PauseMode, Reach, State, View, idle, metrics, rules};
+use super::{OnTimeout, PauseMode, Reach, State, View, idle, metrics, rules, stall};
 use crate::agent::Agent;
 use crate::snapshot::Snapshot;
 use crate::store::Shelf;
@@ -68,6 +68,14 @@ pub(super) enum Command {
     Idle {
         number: u64,
     },
+    /// The VM of this number stands still, since there was no room for what its guest wrote.
+    Stalled {
+        number: u64,
+    },
+    /// The agent of the VM of this number answers without its token: it was started again, and knows nothing.
+    Forgot {
+        number: u64,
+    },
     /// The host is on its way down.
     Suspend {
         reply: Reply<()>,
@@ -98,8 +106,9 @@ pub(super) struct Running {
     pub(super) vm: Vm,
     pub(super) deadline: Instant,
     /// Tells it from the VMs before.
-    number: u64,
-    _place: OwnedSemaphorePermit,
+    pub(super) number: u64,
+    /// Among the VMs that may run; kept over a pause that ends at once.
+    pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
 /// Keeps one sandbox.
@@ -199,6 +208,8 @@ impl Keeper {
             Next::Command(Command::Measure { reply }) => drop(reply.send(self.measure().await)),
             Next::Command(Command::Share { to, reply }) => drop(reply.send(self.share(&to).await)),
             Next::Command(Command::Idle { number }) => self.idle(number).await,
+            Next::Command(Command::Stalled { number }) => self.unstall(number).await,
+            Next::Command(Command::Forgot { number }) => self.tell_again(number).await,
             Next::Command(Command::Suspend { reply }) => drop(reply.send(self.suspend().await)),
             Next::Command(Command::Wake) => self.wake_suspended().await,
             Next::Deadline => self.expire().await,
@@ -218,12 +229,15 @@ impl Keeper {
             self.face.open(gone.clone());
             self.face.add(crate::vm::AGENT_PORT, address);
         }
-        tokio::spawn(metrics::keep_measuring(agent.clone(), Arc::clone(&self.face), gone.clone()));
+        let measured = metrics::Measured { agent: agent.clone(), face: Arc::clone(&self.face), number: self.number };
+        tokio::spawn(gone.clone().run_until_cancelled_owned(measured.keep(self.own.clone())));
+        let stalls = stall::watch(vm.qmp().events(), self.number, self.own.clone());
+        tokio::spawn(gone.clone().run_until_cancelled_owned(stalls));
         if let Some(after) = self.ground.settings.pause_idle_after {
             let watched = idle::Watched { agent, after, face: Arc::clone(&self.face), number: self.number };
             tokio::spawn(watched.watch(self.own.clone(), gone));
         }
-        self.body = Body::Running(Box::new(Running { vm, deadline, number: self.number, _place: place }));
+        self.body = Body::Running(Box::new(Running { vm, deadline, number: self.number, place: Some(place) }));
         self.show(State::Running);
     }
 

@@ -5,11 +5,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 use super::Metric;
 use super::face::Face;
+use super::keeper::Command;
 use crate::agent::Agent;
 
 /// Between two measurements; the original service does the same.
@@ -39,15 +40,27 @@ impl Ring {
     }
 }
 
-/// Measures until the VM is gone.
-pub(super) async fn keep_measuring(agent: Agent, face: Arc<Face>, gone: CancellationToken) {
-    let measuring = async {
+/// A VM to measure.
+pub(super) struct Measured {
+    pub(super) agent: Agent,
+    pub(super) face: Arc<Face>,
+    pub(super) number: u64,
+}
+
+impl Measured {
+    /// Measures until it is dropped. On the way it is seen when the agent has forgotten its token: one that crashed is
+    /// started again by the guest, and is open to everybody then.
+    pub(super) async fn keep(self, keeper: mpsc::WeakSender<Command>) {
+        let stranger = self.agent.clone().without_token();
         loop {
             sleep(EVERY).await;
-            measure(&agent, &face).await;
+            if self.agent.has_token() && stranger.metrics().await.is_ok() {
+                let Some(keeper) = keeper.upgrade() else { return };
+                drop(keeper.send(Command::Forgot { number: self.number }).await);
+            }
+            measure(&self.agent, &self.face).await;
         }
-    };
-    gone.run_until_cancelled_owned(measuring).await;
+    }
 }
 
 /// Measures once.

@@ -24,6 +24,7 @@ mod record;
 mod recover;
 mod rules;
 mod sandboxes;
+mod stall;
 mod start;
 mod types;
 mod waking;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,10 +22,13 @@ use crate::store::{Shelf, Store, StoreError};
 /// Where records are kept, in the data folder.
 const STORE: &str = "store.redb";
 
+/// Nobody else reads the memory of guests, nor their tokens.
+const PRIVATE: u32 = 0o700;
+
 /// Opens the data folder.
 pub(super) async fn open(settings: Settings) -> Result<Arc<Inner>, SandboxError> {
-    let made = || [PAUSED, SNAPSHOTS].iter().try_for_each(|name| fs::create_dir_all(settings.data.join(name)));
-    made().map_err(SandboxError::host("making the data folder"))?;
+    let make = |name: &&str| fs::DirBuilder::new().recursive(true).mode(PRIVATE).create(settings.data.join(name));
+    [PAUSED, SNAPSHOTS].iter().try_for_each(make).map_err(SandboxError::host("making the data folder"))?;
     // First: it is also the lock of all the rest.
     let store = Store::open(&settings.data.join(STORE)).await.map_err(SandboxError::host("opening the store"))?;
     let taken = recover_snapshots(&settings.data, &store).await?;

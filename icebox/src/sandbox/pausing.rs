@@ -153,8 +153,16 @@ impl Keeper {
     pub(super) async fn share(&mut self, to: &Path) -> Result<Shared, SandboxError> {
         let ran = matches!(self.body, Body::Running(_));
         let (end_ms, timeout_s) = (self.record.end_ms, self.record.timeout_s);
-        if ran {
-            self.pause(PauseMode::Full, false, Some(end_ms.saturating_sub(now_ms()))).await?;
+        let mut place = None;
+        if let Body::Running(running) = &mut self.body {
+            place = running.place.take();
+            let left = end_ms.saturating_sub(now_ms());
+            if let Err(error) = self.pause(PauseMode::Full, false, Some(left)).await {
+                if let Body::Running(running) = &mut self.body {
+                    running.place = place;
+                }
+                return Err(error);
+            }
         }
         let shared = match &self.body {
             Body::Paused(snapshot, mode) => {
@@ -166,7 +174,7 @@ impl Keeper {
         if ran {
             // As before, whatever time it took.
             (self.record.end_ms, self.record.timeout_s) = (end_ms, timeout_s);
-            if let Err(error) = self.wake(PauseMode::Full).await {
+            if let Err(error) = self.wake(PauseMode::Full, place).await {
                 tracing::warn!(id = %self.record.id, %error, "a sandbox stays paused after its snapshot");
             }
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::care::Care;
 use super::error::SandboxError;
 use super::face::now_ms;
@@ -81,7 +83,7 @@ impl Keeper {
         let timeout = rules::sane(timeout);
         self.record.end_ms = rules::deadline(now_ms(), None, timeout, false);
         self.record.timeout_s = timeout.as_secs();
-        let woken = self.wake(mode).await;
+        let woken = self.wake(mode, None).await;
         match woken {
             // Not from when it was asked for: a boot takes seconds.
             Ok(()) => self.prolong(timeout),
@@ -90,11 +92,16 @@ impl Keeper {
         woken
     }
 
-    /// Wakes what is paused until the end that its record has. A failure leaves it paused as before.
-    pub(super) async fn wake(&mut self, mode: PauseMode) -> Result<(), SandboxError> {
+    /// Wakes what is paused until the end that its record has, in a place that it has or finds. A failure leaves it
+    /// paused as before.
+    pub(super) async fn wake(
+        &mut self,
+        mode: PauseMode,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), SandboxError> {
         let Body::Paused(snapshot, kept_mode) = &self.body else { return Ok(()) };
         let kept_mode = *kept_mode;
-        let place = self.ground.place()?;
+        let place = place.map_or_else(|| self.ground.place(), Ok)?;
         let snapshot = snapshot.clone();
         self.show(State::Resuming);
         let care = match mode {
@@ -118,6 +125,18 @@ impl Keeper {
                 self.show(State::Paused(kept_mode));
                 Err(error)
             }
+        }
+    }
+
+    /// Tells an agent that was started again in its guest who it is.
+    pub(super) async fn tell_again(&mut self, number: u64) {
+        let Body::Running(running) = &self.body else { return };
+        if running.number != number {
+            return;
+        }
+        tracing::info!(id = %self.record.id, "an agent was started again: it is told its token and variables");
+        if let Err(error) = self.agent(&running.vm).init(&self.record.init()).await {
+            tracing::warn!(id = %self.record.id, %error, "an agent could not be told who it is");
         }
     }
 

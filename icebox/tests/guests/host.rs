@@ -11,7 +11,7 @@ use icebox::template::Templates;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use crate::support::{Folder, PATIENCE, Tmpfs, qemus_in};
+use crate::support::{Folder, PATIENCE, SmallDisk, qemus_in};
 
 /// A file that fills the disk.
 const FILLER: &str = "filler";
@@ -26,7 +26,7 @@ pub(crate) struct Host {
 
 enum Place {
     Folder(#[expect(dead_code, reason = "goes with the test")] Folder),
-    Tmpfs(#[expect(dead_code, reason = "goes with the test")] Tmpfs),
+    Disk(#[expect(dead_code, reason = "goes with the test")] SmallDisk),
 }
 
 impl Host {
@@ -41,10 +41,10 @@ impl Host {
         Self::at(settings, Place::Folder(folder))
     }
 
-    /// On a disk of its own, in memory.
-    pub(crate) fn on_small_disk(name: &str, size: &str) -> Self {
-        let disk = Tmpfs::new(name, size);
-        Self::at(settings(disk.0.path()), Place::Tmpfs(disk))
+    /// On a disk of its own. Not in memory: there a full disk kills who maps a file, even to read its holes.
+    pub(crate) fn on_small_disk(name: &str, mib: u64) -> Self {
+        let disk = SmallDisk::new(name, mib);
+        Self::at(settings(&disk.mounted()), Place::Disk(disk))
     }
 
     fn at(settings: Settings, place: Place) -> Self {

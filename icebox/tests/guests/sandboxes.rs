@@ -1,9 +1,12 @@
 //! Sandboxes: an id, a deadline, and a life over many VMs and many hosts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use icebox::agent::Agent;
 use icebox::sandbox::{Create, Lifecycle, OnTimeout, PauseMode, SandboxError, State, View};
 
 use crate::host::Host;
@@ -53,7 +56,10 @@ fn a_program_goes_on_through_a_pause_and_everything_shown_is_true() {
 
     let (woken, resumed) = host.block_on(host.all().connect(&view.id, HOUR, true)).unwrap();
     assert!(resumed && woken.token == Some(token) && woken.started_ms == view.started_ms, "{woken:?}");
-    assert_eq!(host.sh(&view.id, &format!("kill -0 {pid}; echo $GREETING; hostname")), format!("hello\n{}\n", view.id));
+    assert_eq!(
+        host.sh(&view.id, &format!("test -d /proc/{pid} && echo $GREETING; hostname")),
+        format!("hello\n{}\n", view.id)
+    );
     let (_, resumed) = host.block_on(host.all().connect(&view.id, Duration::from_secs(1), true)).unwrap();
     assert!(!resumed && host.view(&view.id).end_ms == woken.end_ms, "a deadline came nearer");
     let running = host.block_on(host.all().resume(&view.id, HOUR, None)).unwrap_err();
@@ -116,15 +122,15 @@ fn paused_sandboxes_and_snapshots_survive_a_crash_of_the_host_and_files_of_nobod
     let running = host.create(lasting());
     let before = host.view(&paused.id);
     host.crash();
-    std::fs::create_dir(host.path().join("paused/.pausing-1")).unwrap();
-    std::fs::create_dir(host.path().join("paused/nobodys")).unwrap();
+    fs::create_dir(host.path().join("paused/.pausing-1")).unwrap();
+    fs::create_dir(host.path().join("paused/nobodys")).unwrap();
     host.reopen();
     assert_eq!(host.all().view(&running.id).map(|view| view.state), None, "what ran is there without its VM");
     let after = host.view(&paused.id);
     assert_eq!((after.state, after.end_ms, &after.metadata), (before.state, before.end_ms, &before.metadata));
     assert_eq!((after.token, after.trouble), (before.token, None));
-    assert_eq!(std::fs::read_dir(host.path().join("paused")).unwrap().count(), 1);
-    assert_eq!(std::fs::read_dir(host.path().join("vms")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(host.path().join("paused")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(host.path().join("vms")).unwrap().count(), 0);
     assert_eq!(host.all().snapshots(), [snapshot]);
     host.block_on(host.all().connect(&paused.id, HOUR, true)).unwrap();
     assert_eq!(host.sh(&paused.id, "cat /tmp/file"), "kept\n");
@@ -147,7 +153,7 @@ fn a_host_that_goes_down_suspends_what_runs_and_the_next_one_wakes_it() {
     host.crash();
     host.reopen();
     // Whoever comes before it is awake waits for it.
-    assert_eq!(host.sh(&view.id, &format!("kill -0 {pid}; echo yes")), "yes\n");
+    assert_eq!(host.sh(&view.id, &format!("test -d /proc/{pid} && echo yes")), "yes\n");
     let left = host.view(&view.id).end_ms.abs_diff(view.end_ms);
     assert!(left < 60_000, "its deadline moved by {left} ms");
 }
@@ -175,36 +181,42 @@ fn many_requests_at_once_resume_a_sandbox_once() {
 fn copies_of_a_running_sandbox_share_its_past_and_no_identity() {
     let host = Host::open("fork");
     let view = host.create(lasting());
-    let pid = host.spawn(&view.id, COUNTER);
+    let pid = host.spawn(&view.id, &format!("tr -d - < /proc/sys/kernel/random/uuid > /etc/machine-id; {COUNTER}"));
+    host.sh(&view.id, "while ! test -s /run/count; do sleep 0.1; done");
     let forks = host.block_on(host.all().fork(&view.id, HOUR, 3)).unwrap();
     let forks: Vec<View> = forks.into_iter().map(Result::unwrap).collect();
     let mut own = BTreeSet::new();
     for one in forks.iter().chain([&host.view(&view.id)]) {
-        host.sh(&one.id, &format!("kill -0 {pid}"));
+        host.sh(&one.id, &format!("test -d /proc/{pid}"));
         let facts = ["hostname", "cat /etc/machine-id", "head -c 16 /dev/urandom | od -A n -t x1"];
         for fact in facts.map(|fact| host.sh(&one.id, fact)).into_iter().chain([one.token.clone().unwrap()]) {
             assert!(own.insert(fact.clone()), "{fact} is not its own");
         }
     }
-    assert_eq!(std::fs::read_dir(host.path().join("snapshots")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(host.path().join("snapshots")).unwrap().count(), 0);
     let twin = host.try_sh(&forks[0].id, view.token.as_deref(), "true");
     assert!(twin.is_err(), "a copy answers to the token of the original");
 }
 
 #[test]
 fn a_full_disk_stops_the_pause_and_not_the_sandbox() {
-    let host = Host::on_small_disk("full", "300m");
+    let host = Host::on_small_disk("small", 400);
     let view = host.create(lasting());
     let pid = host.spawn(&view.id, COUNTER);
     host.fill_disk();
     let full = host.block_on(host.all().pause(&view.id, PauseMode::Full, true)).unwrap_err();
     assert!(matches!(full, SandboxError::NoSpace(_)), "{full}");
     assert_eq!(host.view(&view.id).state, State::Running);
-    host.sh(&view.id, &format!("kill -0 {pid}"));
+    host.sh(&view.id, &format!("test -d /proc/{pid}"));
+    // Also when it writes to its disk, where there is no room.
+    host.spawn(&view.id, "head -c 3000000 /dev/urandom > /root/big; sync; touch /run/written");
+    eventually("it stands still", || host.view(&view.id).trouble.is_some_and(|text| text.contains("stands still")));
     host.empty_disk();
+    eventually("it goes on", || host.try_sh(&view.id, view.token.as_deref(), "test -e /run/written").is_ok());
+    host.sh(&view.id, "while ! test -e /run/written; do sleep 0.1; done");
     host.block_on(host.all().pause(&view.id, PauseMode::Full, true)).unwrap();
     host.block_on(host.all().connect(&view.id, HOUR, true)).unwrap();
-    host.sh(&view.id, &format!("kill -0 {pid}"));
+    host.sh(&view.id, &format!("test -d /proc/{pid}"));
     // What is there can be removed however full it is.
     host.fill_disk();
     host.block_on(host.all().kill(&view.id)).unwrap();
@@ -240,7 +252,7 @@ fn a_pause_of_files_alone_boots_again_and_is_told_everything_again() {
     let refused = host.block_on(host.all().reach(&view.id, 49983)).unwrap_err();
     assert!(matches!(refused, SandboxError::NotFound(_)), "{refused}");
     host.block_on(host.all().connect(&view.id, HOUR, true)).unwrap();
-    let told = host.sh(&view.id, &format!("cat /home/user/file; kill -0 {pid} 2>&1 || hostname; echo $GREETING"));
+    let told = host.sh(&view.id, &format!("cat /home/user/file; test -d /proc/{pid} || hostname; echo $GREETING"));
     assert_eq!(told, format!("kept\n{}\nhello\n", view.id));
     // A whole pause can be booted too.
     host.spawn(&view.id, COUNTER);
@@ -282,4 +294,80 @@ fn a_snapshot_is_a_template_until_it_is_deleted() {
     let gone = host.block_on(host.all().create(Create { template: snapshot.id, ..lasting() })).unwrap_err();
     assert!(matches!(gone, SandboxError::NoTemplate(_)), "{gone}");
     assert!(host.block_on(host.all().delete_snapshot("mine")).is_err());
+}
+
+#[test]
+fn a_crash_at_any_moment_of_a_pause_leaves_the_sandbox_whole_or_as_it_was() {
+    let moments: [(&str, fn(&Path) -> bool); 4] = [
+        ("announced", |_| true),
+        ("memory is written", |path| path.join("devices").exists()),
+        ("all is written", |path| path.join("manifest.json").exists()),
+        ("done", |path| path.join("manifest.json").exists() && !path.to_str().unwrap().contains("/.")),
+    ];
+    let mut host = Host::open("moments");
+    let view = host.create(lasting());
+    host.sh(&view.id, "echo 0 > /tmp/file");
+    host.block_on(host.all().pause(&view.id, PauseMode::Full, true)).unwrap();
+    for (number, (name, moment)) in moments.into_iter().enumerate() {
+        host.block_on(host.all().connect(&view.id, HOUR, true)).unwrap();
+        let before = host.sh(&view.id, "cat /tmp/file");
+        let after = format!("{}\n", number + 1);
+        host.sh(&view.id, &format!("echo {} > /tmp/file", number + 1));
+        // The last pause is there until another one counts.
+        let old = fs::read_dir(host.path().join("paused")).unwrap().next().unwrap().unwrap().path();
+        let (all, id, folder) = (host.all().clone(), view.id.clone(), host.path().join("paused"));
+        let known = old.file_name().unwrap().to_owned();
+        let pausing = host.spawn_on(async move { all.pause(&id, PauseMode::Full, true).await });
+        host.block_on(async {
+            let other = |path: &Path| path.file_name() != Some(&known);
+            loop {
+                let there = fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path());
+                if there.into_iter().any(|path| other(&path) && moment(&path)) || pausing.is_finished() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        host.crash();
+        host.reopen();
+        assert_eq!(host.view(&view.id).state, State::Paused(PauseMode::Full), "{name}");
+        assert_eq!(fs::read_dir(host.path().join("paused")).unwrap().count(), 1, "{name}");
+        host.block_on(host.all().connect(&view.id, HOUR, true)).unwrap();
+        let now = host.sh(&view.id, "cat /tmp/file");
+        assert!(now == before || now == after, "{name}: {now:?} is neither {before:?} nor {after:?}");
+        host.block_on(host.all().pause(&view.id, PauseMode::Full, true)).unwrap();
+    }
+}
+
+#[test]
+fn a_guest_whose_agent_hangs_is_refused_or_saved_as_it_is() {
+    let host = Host::open("agent-hangs");
+    let view = host.create(lasting());
+    host.sh(&view.id, "echo kept > /home/user/file; sync");
+    host.spawn(&view.id, "for pid in $(pidof thawd); do test $pid = 1 || kill -STOP $pid; done");
+    let hangs = || {
+        host.block_on(async { !Agent::new(host.all().reach(&view.id, 49983).await.unwrap().address).is_well().await })
+    };
+    eventually("the agent hangs", hangs);
+    let refused = host.block_on(host.all().pause(&view.id, PauseMode::Full, true)).unwrap_err();
+    assert!(matches!(refused, SandboxError::Unhealthy(_)), "{refused}");
+    assert_eq!(host.view(&view.id).state, State::Running);
+    host.block_on(host.all().pause(&view.id, PauseMode::Full, false)).unwrap();
+    let paused = host.view(&view.id);
+    assert!(paused.state == State::Paused(PauseMode::Full) && paused.trouble.is_some(), "{paused:?}");
+    // Its memory hangs still; its files do not.
+    host.block_on(host.all().connect(&view.id, HOUR, false)).unwrap();
+    assert_eq!(host.sh(&view.id, "cat /home/user/file"), "kept\n");
+}
+
+#[test]
+fn an_agent_that_is_started_again_is_told_its_token_and_variables() {
+    let host = Host::open("forgets");
+    let view = host.create(lasting());
+    host.spawn(&view.id, "for pid in $(pidof thawd); do test $pid = 1 || kill -KILL $pid; done");
+    eventually("it is open to nobody", || {
+        let open = host.try_sh(&view.id, None, "true").is_ok();
+        let told = host.try_sh(&view.id, view.token.as_deref(), "echo $GREETING");
+        !open && told.is_ok_and(|output| output.stdout == b"hello\n")
+    });
 }

@@ -95,3 +95,30 @@ impl Drop for Tmpfs {
         let _ = Command::new("umount").arg(self.0.path()).status();
     }
 }
+
+/// A small filesystem in a file.
+pub(crate) struct SmallDisk(Folder);
+
+impl SmallDisk {
+    pub(crate) fn new(name: &str, mib: u64) -> Self {
+        let disk = Self(Folder::new(name));
+        let image = disk.0.join("image");
+        fs::File::create(&image).unwrap().set_len(mib << 20).unwrap();
+        fs::create_dir(disk.mounted()).unwrap();
+        let made = Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(&image).status();
+        assert!(made.unwrap().success(), "this test needs mkfs.ext4");
+        let mounted = Command::new("mount").args(["-o", "loop"]).arg(&image).arg(disk.mounted()).status();
+        assert!(mounted.unwrap().success(), "this test must be able to mount: run it as root");
+        disk
+    }
+
+    pub(crate) fn mounted(&self) -> PathBuf {
+        self.0.join("mounted")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.mounted()).status();
+    }
+}
