@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 
 use super::auth::TOKEN;
 use crate::base::admission::Refused;
@@ -13,6 +13,8 @@ use crate::base::{Admission, Phase};
 use crate::http::status::Refusal;
 use crate::identity::Gate;
 
+/// Tells a proxy that a request was not executed, so that it can be sent again when the sandbox is awake.
+const UNEXECUTED: HeaderName = HeaderName::from_static("x-thawd-unexecuted");
 /// The service that freezes and thaws.
 const LIFECYCLE: &str = "/thawd.v1.Lifecycle/";
 /// Its one stream, which ends for a pause as others do.
@@ -75,6 +77,7 @@ impl Door {
         } else {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, refused.to_string()).into_response()
         };
+        response.headers_mut().insert(UNEXECUTED, HeaderValue::from_static("paused"));
         if request.version() <= Version::HTTP_11 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -29,7 +29,7 @@ fn wish(on_timeout: OnTimeout, timeout: Duration) -> Create {
     }
 }
 
-fn lasting() -> Create {
+pub(crate) fn lasting() -> Create {
     wish(OnTimeout::Pause(PauseMode::Full), HOUR)
 }
 
