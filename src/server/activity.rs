@@ -21,7 +21,7 @@ pub(super) async fn count(State(pulse): State<Pulse>, request: Request, next: Ne
     if is_silent(path) {
         return next.run(request).await;
     }
-    let upload = request.method() == Method::POST && path.starts_with("/files");
+    let upload = request.method() == Method::POST && matches!(path, "/files" | "/files/compose");
     let turn = pulse.turn(upload);
     let mut response = next.run(request).await;
     // `/files` checks its own proof.

@@ -387,12 +387,13 @@ fn a_program_without_the_token_keeps_the_guest_awake_by_the_socket() {
 #[test]
 fn a_stream_that_ends_is_activity_at_its_end() {
     let daemon = Daemon::start();
-    let watch = Stream::open(
+    let mut watch = Stream::open(
         daemon.address,
         "filesystem.Filesystem/WatchDir",
         &[],
         &json!({"path": daemon.folder.display().to_string()}),
     );
+    assert!(watch.next().is_some(), "{:?}", watch.end);
     wait_until("it has been open for a while", || number(&state(&daemon)["last"]["rpcMsAgo"]) > 300);
     assert_eq!(state(&daemon)["open"]["streams"], 1);
     drop(watch);
