@@ -1,5 +1,6 @@
 //! The composition root: settings become rooms, rooms become one router, the router is served until a signal.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::proto::process::process_server::ProcessServer;
 use crate::proto::thawd::v1::activity_server::ActivityServer;
 use crate::proto::thawd::v1::lifecycle_server::LifecycleServer;
 use crate::server::{BindError, Connections, Listener, bind, serve, stack::stack};
-use crate::snapshot::{self, Surroundings};
+use crate::snapshot::{self, Lifecycle, Surroundings};
 use crate::workload::Workload;
 use crate::{http, proto, rpc, wire};
 
@@ -66,33 +67,23 @@ impl App {
         let workload = Arc::new(Workload::prepare(&config.workload));
         let life = watch::Sender::new(Life::default());
         let lives = Lives::new(life.subscribe());
-        let (pulse, cgroups) = (Pulse::default(), config.workload.root.clone());
+        let pulse = Pulse::default();
         let holds = Holds::new(pulse.clone());
         let connections = Connections::new(lives.clone()).counted(pulse.clone());
         let table = Table::new(config.process, Arc::clone(&workload), tasks.clone(), lives.clone(), pulse.clone());
         let ports: Vec<_> = listeners.iter().filter_map(Listener::local_tcp).map(|address| address.port()).collect();
-        let cgroups = cgroups.filter(|_| workload.has_cgroups());
-        let parted = connections.clone();
+        let cgroups = config.workload.root.filter(|_| workload.has_cgroups());
         let around = Surroundings {
             workload,
             gate: Arc::clone(&gate),
-            part: Box::new(move |limit| {
-                let connections = parted.clone();
-                Box::pin(async move { connections.parted(limit).await })
-            }),
+            part: parting(connections.clone()),
             ports: ports.clone(),
             holds: holds.clone(),
             life,
         };
         let lifecycle = snapshot::start(config.snapshot, around, &tasks);
         let admission = Admission::new(lives.clone(), lifecycle.gap());
-        let (programs, paused) = (table.clone(), lifecycle.clone());
-        let sources = activity::Sources {
-            programs: Box::new(move || programs.programs()),
-            paused: Box::new(move || paused.facts().paused),
-            cgroups,
-            ports,
-        };
+        let sources = sources(table.clone(), lifecycle.clone(), cgroups, ports);
         let activity = Activity::start(holds, sources, &lives, &tasks);
         let files = Files::new(config.access, Arc::clone(&accounts)).counted(pulse.clone());
 
@@ -138,6 +129,24 @@ impl App {
         self.table.shut_down();
         self.table.emptied(DRAIN).await;
         self.tasks.drain(DRAIN).await
+    }
+}
+
+/// Closes the connections of clients when a freeze asks for it.
+fn parting(connections: Connections) -> snapshot::Part {
+    Box::new(move |limit| {
+        let connections = connections.clone();
+        Box::pin(async move { connections.parted(limit).await })
+    })
+}
+
+/// Says where it is known what goes on in the guest.
+fn sources(table: Table, lifecycle: Lifecycle, cgroups: Option<PathBuf>, ports: Vec<u16>) -> activity::Sources {
+    activity::Sources {
+        programs: Box::new(move || table.programs()),
+        paused: Box::new(move || lifecycle.facts().paused),
+        cgroups,
+        ports,
     }
 }
 

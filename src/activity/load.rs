@@ -1,14 +1,17 @@
 //! Processor time of programs, and who waits for more.
 
 use std::collections::VecDeque;
-use std::fs;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The cgroups of programs that were started through the agent.
 const CLASSES: [&str; 2] = ["user", "ptys"];
 /// Ticks of `/proc/stat` in a second (USER_HZ, the same on every Linux).
 const TICKS: u32 = 100;
+/// Bytes of such a file that are read.
+const PAGE: usize = 4096;
 /// Measurements that are kept for one window.
 const KEPT: usize = 16;
 
@@ -58,17 +61,17 @@ impl Cpu {
         let used = match &self.cgroups {
             Some(root) => CLASSES
                 .iter()
-                .filter_map(|class| fs::read_to_string(root.join(class).join("cpu.stat")).ok())
+                .filter_map(|class| start_of(&root.join(class).join("cpu.stat")))
                 .map(|text| Duration::from_micros(field(&text, "usage_usec ").unwrap_or(0)))
                 .sum(),
-            None => fs::read_to_string("/proc/stat").map(|text| busy(&text)).unwrap_or_default(),
+            None => start_of("/proc/stat".as_ref()).map(|text| busy(&text)).unwrap_or_default(),
         };
         Sample { at, used }
     }
 
     /// Reads the rest of a [`Load`].
     pub(super) fn load(&self, (cores, over): (f64, Duration)) -> Load {
-        let runnable = fs::read_to_string("/proc/loadavg").ok().and_then(|text| runnable(&text)).unwrap_or(0);
+        let runnable = start_of("/proc/loadavg".as_ref()).and_then(|text| runnable(&text)).unwrap_or(0);
         let pressure = match &self.cgroups {
             Some(root) => CLASSES
                 .iter()
@@ -115,6 +118,13 @@ impl Meter {
 /// What a busy machine may add between two looks.
 const SLACK: Duration = Duration::from_millis(200);
 
+/// Reads what a file of the kernel begins with, in one call: they give a page at once to who has the room.
+pub(super) fn start_of(path: &Path) -> Option<String> {
+    let mut page = [0; PAGE];
+    let length = File::open(path).and_then(|mut file| file.read(&mut page)).ok()?;
+    Some(String::from_utf8_lossy(&page[..length]).into_owned())
+}
+
 fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
@@ -134,8 +144,8 @@ fn runnable(text: &str) -> Option<usize> {
 }
 
 /// Reads `some avg10=0.00 ...` (Documentation/accounting/psi.rst).
-fn pressure(path: &std::path::Path) -> Option<f64> {
-    let text = fs::read_to_string(path).ok()?;
+fn pressure(path: &Path) -> Option<f64> {
+    let text = start_of(path)?;
     text.strip_prefix("some avg10=")?.split(' ').next()?.parse().ok()
 }
 

@@ -6,11 +6,11 @@
 //! what they send through this one.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::load::start_of;
 use crate::sys::netlink::diag::Connection;
 use crate::sys::netlink::{Family, Follow, Socket, traffic};
 
@@ -108,7 +108,7 @@ impl Scan {
     /// the guest is both, and `accepted` were for the agent; what is left came from outside. Connections to outside hide
     /// as many of those: they are found only while they are open.
     pub(super) fn opens(&self, accepted: u64) -> bool {
-        let text = fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
+        let text = start_of("/proc/thread-self/net/snmp".as_ref()).unwrap_or_default();
         let Some((active, passive)) = counted(&text) else { return false };
         self.opens.lock().unwrap_or_else(PoisonError::into_inner).grew(active, passive, accepted)
     }
