@@ -20,7 +20,7 @@ use crate::proto::filesystem::filesystem_server::FilesystemServer;
 use crate::proto::process::process_server::ProcessServer;
 use crate::proto::thawd::v1::activity_server::ActivityServer;
 use crate::proto::thawd::v1::lifecycle_server::LifecycleServer;
-use crate::server::{BindError, Connections, Listener, bind, serve, stack::stack};
+use crate::server::{Address, BindError, Connections, Listener, bind, serve, stack::stack};
 use crate::snapshot::{self, Lifecycle, Surroundings};
 use crate::workload::Workload;
 use crate::{http, proto, rpc, wire};
@@ -56,7 +56,10 @@ impl App {
     /// A listener that cannot be opened.
     pub async fn build(config: Config) -> Result<Self, BindError> {
         let mut listeners = Vec::new();
-        for address in &config.listen {
+        let mut places: Vec<_> = config.listen.iter().collect();
+        // The port last: who finds it open finds the others open too.
+        places.sort_by_key(|address| matches!(address, Address::Tcp(_)));
+        for address in places {
             listeners.push(bind(address).await?);
         }
         let tasks = Tasks::default();

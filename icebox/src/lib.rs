@@ -17,6 +17,7 @@
 //! | 4 | [`snapshot`] | paused VMs |
 //! | 5 | [`template`] | a VM that was booted once, to be copied |
 //! | 6 | [`guest`] | VMs for tests, six lines each |
+//! | 6 | [`sandbox`] | VMs with an id, a deadline and a life over many QEMUs |
 //!
 //! A room imports only rooms on lower floors.
 
@@ -27,6 +28,7 @@ pub mod guest;
 pub mod host;
 pub mod image;
 pub mod qmp;
+pub mod sandbox;
 pub mod snapshot;
 mod sys;
 pub mod template;

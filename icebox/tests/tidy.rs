@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floor; the table of the crate's page.
-const FLOORS: [(&str, u8); 11] = [
+const FLOORS: [(&str, u8); 12] = [
     ("folder", 0),
     ("sys", 0),
     ("qmp", 1),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, u8); 11] = [
     ("snapshot", 4),
     ("template", 5),
     ("guest", 6),
+    ("sandbox", 6),
 ];
 /// Longest source file, in lines.
 const LONGEST: usize = 300;

@@ -199,7 +199,7 @@ fn hundreds_of_idle_streams_are_held_at_once() {
 #[test]
 fn a_stalled_reader_does_not_hold_back_the_end_of_a_killed_program() {
     let daemon = Daemon::start();
-    let stalled = Program::shell(daemon.address, "exec yes");
+    let stalled = Program::shell(daemon.address, "exec seq 1000000000");
     let pid = json!({"pid": stalled.pid});
     let mut reader = Program::connect(daemon.address, &[], &pid);
     let bytes = || std::fs::read_to_string(format!("/proc/{}/io", stalled.pid)).unwrap_or_default();
@@ -222,7 +222,8 @@ fn a_stalled_reader_does_not_hold_back_the_end_of_a_killed_program() {
     assert_eq!(reader.finish()["status"], "signal: killed");
     let mut stalled = stalled;
     assert_eq!(stalled.finish()["status"], "signal: killed");
-    assert_eq!(stalled.stdout.len(), reader.stdout.len(), "both got everything");
+    // Who came later may have missed the beginning, and nothing else.
+    assert!(!reader.stdout.is_empty() && stalled.stdout.ends_with(&reader.stdout), "both got everything");
 }
 
 #[test]
