@@ -91,7 +91,7 @@ impl Activity {
         self.pulse().mark(Happening::Touch);
     }
 
-    /// Looks, now. Reads some files of the kernel and its list of connections, well below a millisecond.
+    /// Looks, now: some forty system calls, which read files of the kernel and its list of connections.
     #[must_use]
     pub fn look(&self, policy: &Policy) -> State {
         self.look_with(policy, None)
