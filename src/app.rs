@@ -1,5 +1,6 @@
 //! The composition root: settings become rooms, rooms become one router, the router is served until a signal.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 use tower::Layer;
 
+use crate::activity::{self, Activity, Holds, Pulse};
 use crate::base::{Admission, Life, Lives, Tasks};
 use crate::config::Config;
 use crate::fs::Files;
@@ -16,9 +18,10 @@ use crate::identity::{Accounts, Defaults, Gate};
 use crate::process::Table;
 use crate::proto::filesystem::filesystem_server::FilesystemServer;
 use crate::proto::process::process_server::ProcessServer;
+use crate::proto::thawd::v1::activity_server::ActivityServer;
 use crate::proto::thawd::v1::lifecycle_server::LifecycleServer;
 use crate::server::{Address, BindError, Connections, Listener, bind, serve, stack::stack};
-use crate::snapshot::{self, Surroundings};
+use crate::snapshot::{self, Lifecycle, Surroundings};
 use crate::workload::Workload;
 use crate::{http, proto, rpc, wire};
 
@@ -26,10 +29,11 @@ use crate::{http, proto, rpc, wire};
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// The RPC services, by the names in their paths.
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "process.Process",
     "filesystem.Filesystem",
     "thawd.v1.Lifecycle",
+    "thawd.v1.Activity",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
@@ -66,22 +70,25 @@ impl App {
         let workload = Arc::new(Workload::prepare(&config.workload));
         let life = watch::Sender::new(Life::default());
         let lives = Lives::new(life.subscribe());
-        let connections = Connections::new(lives.clone());
-        let table = Table::new(config.process, Arc::clone(&workload), tasks.clone(), lives.clone());
-        let parted = connections.clone();
+        let pulse = Pulse::default();
+        let holds = Holds::new(pulse.clone());
+        let connections = Connections::new(lives.clone()).counted(pulse.clone());
+        let table = Table::new(config.process, Arc::clone(&workload), tasks.clone(), lives.clone(), pulse.clone());
+        let ports: Vec<_> = listeners.iter().filter_map(Listener::local_tcp).map(|address| address.port()).collect();
+        let cgroups = config.workload.root.filter(|_| workload.has_cgroups());
         let around = Surroundings {
             workload,
             gate: Arc::clone(&gate),
-            part: Box::new(move |limit| {
-                let connections = parted.clone();
-                Box::pin(async move { connections.parted(limit).await })
-            }),
-            ports: listeners.iter().filter_map(Listener::local_tcp).map(|address| address.port()).collect(),
+            part: parting(connections.clone()),
+            ports: ports.clone(),
+            holds: holds.clone(),
             life,
         };
         let lifecycle = snapshot::start(config.snapshot, around, &tasks);
         let admission = Admission::new(lives.clone(), lifecycle.gap());
-        let files = Files::new(config.access, Arc::clone(&accounts));
+        let sources = sources(table.clone(), lifecycle.clone(), cgroups, ports);
+        let activity = Activity::start(holds, sources, &lives, &tasks);
+        let files = Files::new(config.access, Arc::clone(&accounts)).counted(pulse.clone());
 
         let process = rpc::process::Process::new(
             table.clone(),
@@ -103,8 +110,10 @@ impl App {
                 defaults,
                 gate: Arc::clone(&gate),
             }));
-        let rpc = services(process, filesystem, rpc::lifecycle::Lifecycle::new(lifecycle), lives.clone()).await;
-        let router = stack(plain, rpc, &SERVICES, gate, accounts, admission);
+        let activity = rpc::activity::Activity::new(activity, lives.clone());
+        let rpc =
+            services(process, filesystem, rpc::lifecycle::Lifecycle::new(lifecycle), activity, lives.clone()).await;
+        let router = stack(plain, rpc, &SERVICES, gate, accounts, admission, pulse);
         Ok(Self { listeners, router, server: config.server, table, tasks, connections })
     }
 
@@ -123,6 +132,24 @@ impl App {
         self.table.shut_down();
         self.table.emptied(DRAIN).await;
         self.tasks.drain(DRAIN).await
+    }
+}
+
+/// Closes the connections of clients when a freeze asks for it.
+fn parting(connections: Connections) -> snapshot::Part {
+    Box::new(move |limit| {
+        let connections = connections.clone();
+        Box::pin(async move { connections.parted(limit).await })
+    })
+}
+
+/// Says where it is known what goes on in the guest.
+fn sources(table: Table, lifecycle: Lifecycle, cgroups: Option<PathBuf>, ports: Vec<u16>) -> activity::Sources {
+    activity::Sources {
+        programs: Box::new(move || table.programs()),
+        paused: Box::new(move || lifecycle.facts().paused),
+        cgroups,
+        ports,
     }
 }
 
@@ -150,16 +177,20 @@ async fn services(
     process: rpc::process::Process,
     filesystem: rpc::filesystem::Filesystem,
     lifecycle: rpc::lifecycle::Lifecycle,
+    activity: rpc::activity::Activity,
     lives: Lives,
 ) -> Router {
     let process = ProcessServer::new(process).max_decoding_message_size(usize::MAX);
     let filesystem = FilesystemServer::new(filesystem).max_decoding_message_size(usize::MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
-    for service in &SERVICES[..3] {
+    for service in &SERVICES[..4] {
         reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
     }
-    let mut routes =
-        Routes::new(process).add_service(filesystem).add_service(LifecycleServer::new(lifecycle)).add_service(health);
+    let mut routes = Routes::new(process)
+        .add_service(filesystem)
+        .add_service(LifecycleServer::new(lifecycle))
+        .add_service(ActivityServer::new(activity))
+        .add_service(health);
     let mut methods: wire::Methods = proto::METHODS.iter().cloned().collect();
     methods.extend(binary(tonic_health::pb::FILE_DESCRIPTOR_SET));
     if let Some((v1, v1alpha)) = reflection() {

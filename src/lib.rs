@@ -1,5 +1,6 @@
 //! The agent inside a sandbox VM.
 
+pub mod activity;
 pub mod app;
 pub mod base;
 pub mod config;

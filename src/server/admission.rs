@@ -22,6 +22,9 @@ const SUBSCRIBE: &str = "/thawd.v1.Lifecycle/Subscribe";
 /// The call whose message decides: the host's own programs start at any time.
 const START: &str = "/process.Process/Start";
 
+/// The call that tells what is going on.
+const GET: &str = "/thawd.v1.Activity/Get";
+
 /// Keeps what the layer looks at.
 #[derive(Debug)]
 pub(super) struct Door {
@@ -41,7 +44,7 @@ pub(super) fn is_control(path: &str) -> bool {
 fn is_always_answered(path: &str) -> bool {
     is_control(path)
         || path == SUBSCRIBE
-        || matches!(path, "/metrics" | "/envs" | "/process.Process/List")
+        || matches!(path, "/metrics" | "/envs" | "/process.Process/List" | GET)
         || path.starts_with("/grpc.health.v1.Health/")
 }
 

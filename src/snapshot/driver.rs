@@ -19,6 +19,7 @@ use super::report::Report;
 use super::resume::vmclock_page::Page;
 use super::resume::{Clocks, Manifest, Sign, Signs};
 use super::state::Machine;
+use crate::activity::Holds;
 use crate::base::{Life, Lives, Phase, Tasks};
 use crate::identity::Gate;
 use crate::workload::{Freezer, Record, Workload};
@@ -45,6 +46,8 @@ pub struct Surroundings {
     pub part: Part,
     /// Ports of the agent, whose connections it ends by itself.
     pub ports: Vec<u16>,
+    /// What programs hold the guest awake by.
+    pub holds: Holds,
     /// Publishes the life of the guest.
     pub life: watch::Sender<Life>,
 }
@@ -106,7 +109,7 @@ pub fn start(settings: Settings, around: Surroundings, tasks: &Tasks) -> Lifecyc
     let clocks = Arc::new(Clocks::open());
     let signs = Signs::open(Arc::clone(&clocks));
     let lives = Lives::new(around.life.subscribe());
-    let notifier = Notifier::start(settings.notify.clone(), lives, tasks);
+    let notifier = Notifier::start(settings.notify.clone(), around.holds.clone(), lives, tasks);
     let last = notifier.last().unwrap_or_default();
     if let Err(error) = notifier.write_generation(&last) {
         tracing::warn!(%error, "cannot write the generation file");

@@ -78,6 +78,7 @@ impl pb::filesystem_server::Filesystem for Filesystem {
     async fn make_dir(&self, request: Request<pb::MakeDirRequest>) -> Result<Response<pb::MakeDirResponse>, Status> {
         let Asked { user, client } = self.asked(&request)?;
         let path = self.path(&request.into_inner().path, &user)?;
+        self.files.written();
         let made = self.run(&user, move |user, table| change::make_dir(&path, user, table)).await?;
         Ok(client.answer(pb::MakeDirResponse { entry: Some(client.entry(made)) }))
     }
@@ -90,6 +91,7 @@ impl pb::filesystem_server::Filesystem for Filesystem {
         }
         let (source, destination) = (self.path(&source, &user)?, self.path(&destination, &user)?);
         let rename = move |user: &User, table: &Table| change::rename(&source, &destination, user, table);
+        self.files.written();
         let moved = self.run(&user, rename).await?;
         Ok(client.answer(pb::MoveResponse { entry: Some(client.entry(moved)) }))
     }
@@ -113,6 +115,7 @@ impl pb::filesystem_server::Filesystem for Filesystem {
             return Err(status::from_failure(&FsError::NoPath));
         }
         let path = self.path(&raw, &user)?;
+        self.files.written();
         self.run(&user, move |_, _| remove::remove(&path)).await?;
         Ok(client.answer(pb::RemoveResponse {}))
     }
