@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::fs::Files;
 use crate::host::{Authorities, Environment, Metadata, Mounts, Services, marker};
 use crate::identity::{Accounts, Defaults, Gate};
+use crate::ports::Ports;
 use crate::process::Table;
 use crate::proto::filesystem::filesystem_server::FilesystemServer;
 use crate::proto::process::process_server::ProcessServer;
@@ -43,6 +44,8 @@ pub struct App {
     table: Table,
     tasks: Tasks,
     connections: Connections,
+    /// Attached for as long as it is kept.
+    _ports: Option<Ports>,
 }
 
 impl App {
@@ -65,6 +68,8 @@ impl App {
         let lives = Lives::new(life.subscribe());
         let connections = Connections::new(lives.clone());
         let table = Table::new(config.process, Arc::clone(&workload), tasks.clone(), lives.clone());
+        let own: Vec<_> = listeners.iter().filter_map(Listener::local_tcp).map(|address| address.port()).collect();
+        let ports = config.ports.and_then(|settings| reach(&settings, &own));
         let parted = connections.clone();
         let around = Surroundings {
             workload,
@@ -73,7 +78,8 @@ impl App {
                 let connections = parted.clone();
                 Box::pin(async move { connections.parted(limit).await })
             }),
-            ports: listeners.iter().filter_map(Listener::local_tcp).map(|address| address.port()).collect(),
+            ports: own,
+            loopback_ports: ports.is_some(),
             life,
         };
         let lifecycle = snapshot::start(config.snapshot, around, &tasks);
@@ -102,7 +108,7 @@ impl App {
             }));
         let rpc = services(process, filesystem, rpc::lifecycle::Lifecycle::new(lifecycle), lives.clone()).await;
         let router = stack(plain, rpc, &SERVICES, gate, accounts, admission);
-        Ok(Self { listeners, router, server: config.server, table, tasks, connections })
+        Ok(Self { listeners, router, server: config.server, table, tasks, connections, _ports: ports })
     }
 
     /// Tells the TCP addresses that are open, in the order of the configuration.
@@ -121,6 +127,17 @@ impl App {
         self.table.emptied(DRAIN).await;
         self.tasks.drain(DRAIN).await
     }
+}
+
+/// Makes servers on loopback addresses reachable; a kernel that cannot do so is told of once.
+fn reach(settings: &crate::ports::Settings, own: &[u16]) -> Option<Ports> {
+    let opened = Ports::open(settings, own);
+    opened
+        .inspect_err(|error| {
+            let cause = std::error::Error::source(error).map(ToString::to_string);
+            tracing::info!(%error, cause, "servers on loopback addresses are not reached from outside");
+        })
+        .ok()
 }
 
 /// Builds what a host changes with `/init`, and begins to ask which sandbox this is.

@@ -1,0 +1,6 @@
+//! Two networks with a cable between them: servers in one, clients in the other.
+
+mod first;
+mod life;
+mod reach;
+mod stage;
