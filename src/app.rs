@@ -69,7 +69,7 @@ impl App {
         let connections = Connections::new(lives.clone());
         let table = Table::new(config.process, Arc::clone(&workload), tasks.clone(), lives.clone());
         let own: Vec<_> = listeners.iter().filter_map(Listener::local_tcp).map(|address| address.port()).collect();
-        let ports = config.ports.and_then(|settings| reach(&settings, &own));
+        let ports = config.ports.and_then(|settings| reach(&settings, &own, &tasks));
         let parted = connections.clone();
         let around = Surroundings {
             workload,
@@ -130,14 +130,16 @@ impl App {
 }
 
 /// Makes servers on loopback addresses reachable; a kernel that cannot do so is told of once.
-fn reach(settings: &crate::ports::Settings, own: &[u16]) -> Option<Ports> {
-    let opened = Ports::open(settings, own);
-    opened
-        .inspect_err(|error| {
-            let cause = std::error::Error::source(error).map(ToString::to_string);
-            tracing::info!(%error, cause, "servers on loopback addresses are not reached from outside");
-        })
-        .ok()
+fn reach(settings: &crate::ports::Settings, own: &[u16], tasks: &Tasks) -> Option<Ports> {
+    let opened = Ports::open(settings, own).inspect_err(|error| {
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::info!(%error, cause, "servers on loopback addresses are not reached from outside");
+    });
+    let (ports, relay) = opened.ok()?;
+    if let Err(error) = relay.start(tasks) {
+        tracing::info!(%error, "some servers on loopback addresses are not reached from outside");
+    }
+    Some(ports)
 }
 
 /// Builds what a host changes with `/init`, and begins to ask which sandbox this is.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::layout::Place;
 use super::maps::Maps;
-use super::{Settings, notice, present, steer};
+use super::{Relay, Settings, notice, present, steer};
 use crate::sys::bpf::{ProgramKind, attach, load};
 use crate::sys::namespace::network_cookie;
 
@@ -41,6 +41,9 @@ pub enum PortsError {
         #[source]
         source: io::Error,
     },
+    /// No socket can be had for what cannot be handed over.
+    #[error("cannot open a relay")]
+    Relay(#[source] io::Error),
     /// The network namespace takes no program.
     #[error("cannot attach to the network namespace")]
     Network(#[source] io::Error),
@@ -58,19 +61,10 @@ impl Ports {
     ///
     /// # Errors
     /// What the kernel refused: nothing is attached then. Needs Linux 5.15 and the rights of root.
-    pub fn open(settings: &Settings, own: &[u16]) -> Result<Self, PortsError> {
+    pub fn open(settings: &Settings, own: &[u16]) -> Result<(Self, Relay), PortsError> {
         let cookie = network_cookie().map_err(PortsError::Namespace)?;
-        let maps = Maps::new().map_err(PortsError::Maps)?;
-        for &port in own {
-            maps.spare(port).map_err(PortsError::Maps)?;
-        }
-        // Counted while nobody else counts. A server that ends between this and the attaching stays counted, and one
-        // that begins is not: it matters only to another one with the same port on another address.
-        for socket in present::listening() {
-            if let Place::Outside(key) = Place::of(socket.address) {
-                maps.count(&key).map_err(PortsError::Maps)?;
-            }
-        }
+        let relay = Relay::open().map_err(PortsError::Relay)?;
+        let maps = prepared(own, &relay).map_err(PortsError::Maps)?;
         let notice = load(ProgramKind::SockOps, &notice::program(&maps, cookie))
             .map_err(|source| PortsError::Load { program: "notice", source })?;
         let steer = load(ProgramKind::SkLookup, &steer::program(&maps))
@@ -84,9 +78,25 @@ impl Ports {
         // After the attaching, so that no server is missed. One that is noticed twice is there twice, and leaves so.
         match present::adopt(&maps) {
             Ok(0) => {}
-            Ok(left) => tracing::info!(left, "servers that listened before the agent are not reached from outside"),
-            Err(error) => tracing::info!(%error, "cannot look for servers that listened before the agent"),
+            Ok(left) => tracing::debug!(left, "servers that listened before the agent are relayed"),
+            Err(error) => tracing::debug!(%error, "cannot look for servers that listened before the agent"),
         }
-        Ok(Self { _links: [below, network] })
+        Ok((Self { _links: [below, network] }, relay))
     }
+}
+
+/// Makes the maps, with who listens already counted while nobody else counts.
+///
+/// A server that ends between this and the attaching stays counted, and one that begins is not: the first means that
+/// the relay is asked in vain, the second that it is not asked, or that another server with the same port comes first.
+fn prepared(own: &[u16], relay: &Relay) -> io::Result<Maps> {
+    let maps = Maps::new()?;
+    for socket in present::listening() {
+        maps.count(&Place::of(socket.address))?;
+    }
+    for &port in own.iter().chain([&relay.port()]) {
+        maps.spare(port)?;
+    }
+    maps.relay_by(relay.socket().as_fd())?;
+    Ok(maps)
 }

@@ -3,7 +3,7 @@
 //! An address is four words in network order; one of IPv4 stands in IPv6 (`::ffff:a.b.c.d`), as does that of an IPv6
 //! socket that is bound to such an address.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The word before an IPv4 address.
 pub(super) const MAPPED: i32 = i32::from_ne_bytes([0, 0, 0xff, 0xff]);
@@ -21,46 +21,47 @@ pub(super) const SIBLING_SHIFT: u8 = 20;
 /// In the key of a socket: it listens on `::1`, and not on `127.0.0.1`.
 pub(super) const ON_V6: i32 = 1 << 16;
 /// Bytes of the key of a socket: port, family and sibling in one word.
-pub(super) const INSIDE_KEY: u32 = 4;
-/// Bytes of the key of an outside address: the address and the port, five words.
-pub(super) const OUTSIDE_KEY: u32 = 20;
+pub(super) const SOCKET_KEY: u32 = 4;
+/// The key of the socket of the relay; nobody listens on port 0.
+pub(super) const RELAY: i32 = 0;
+/// Bytes of the key of a count: the address and the port, five words.
+pub(super) const ADDRESS_KEY: u32 = 20;
 
 /// `AF_INET` and `AF_INET6`.
 pub(super) const AF_INET: i32 = 2;
 pub(super) const AF_INET6: i32 = 10;
 
-/// Says what a listening address means to us.
+/// A listening address as the maps know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Only programs in the guest reach it: the key of the first sibling.
-    Inside(u32),
-    /// Others reach it: its key.
-    Outside([u8; OUTSIDE_KEY as usize]),
+pub(super) struct Place {
+    /// The key under which its servers are counted.
+    pub(super) key: [u8; ADDRESS_KEY as usize],
+    /// On a loopback address: the key of the first sibling.
+    pub(super) inside: Option<u32>,
 }
 
 impl Place {
-    /// Sorts a listening address as the program in the kernel does.
+    /// Sorts an address as the program in the kernel does.
     pub(super) fn of(address: SocketAddr) -> Self {
         let port = u32::from(address.port());
         let ip = match address.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
             IpAddr::V6(ip) => ip,
         };
-        if ip == Ipv6Addr::LOCALHOST {
-            return Self::Inside(port | ON_V6.cast_unsigned());
-        }
-        if ip.to_ipv4_mapped() == Some(std::net::Ipv4Addr::LOCALHOST) {
-            return Self::Inside(port);
-        }
-        let mut key = [0; OUTSIDE_KEY as usize];
+        let inside = if ip == Ipv6Addr::LOCALHOST {
+            Some(port | ON_V6.cast_unsigned())
+        } else {
+            (ip.to_ipv4_mapped() == Some(Ipv4Addr::LOCALHOST)).then_some(port)
+        };
+        let mut key = [0; ADDRESS_KEY as usize];
         key[..16].copy_from_slice(&ip.octets());
         key[16..].copy_from_slice(&port.to_ne_bytes());
-        Self::Outside(key)
+        Self { key, inside }
     }
 }
 
 /// Gives the keys that the siblings of a socket may have.
-pub(super) fn siblings(first: u32) -> impl Iterator<Item = [u8; INSIDE_KEY as usize]> {
+pub(super) fn siblings(first: u32) -> impl Iterator<Item = [u8; SOCKET_KEY as usize]> {
     (0..SIBLINGS.cast_unsigned()).map(move |number| (first | number << SIBLING_SHIFT).to_ne_bytes())
 }
 
@@ -70,13 +71,12 @@ mod tests {
 
     #[test]
     fn only_the_two_names_of_localhost_are_inside() {
-        for (address, key) in
-            [("127.0.0.1:80", 80), ("[::ffff:127.0.0.1]:80", 80), ("[::1]:65535", ON_V6.cast_unsigned() | 65_535)]
-        {
-            assert_eq!(Place::of(address.parse().unwrap()), Place::Inside(key), "{address}");
-        }
+        let inside = |address: &str| Place::of(address.parse().unwrap()).inside;
+        assert_eq!(inside("127.0.0.1:80"), Some(80));
+        assert_eq!(inside("[::ffff:127.0.0.1]:80"), Some(80));
+        assert_eq!(inside("[::1]:65535"), Some(ON_V6.cast_unsigned() | 65_535));
         for address in ["127.0.0.53:53", "0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[fe80::1]:1", "[::127.0.0.1]:1"] {
-            assert!(matches!(Place::of(address.parse().unwrap()), Place::Outside(_)), "{address}");
+            assert_eq!(inside(address), None, "{address}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Servers that listen on loopback addresses only, reached from outside at the guest's address.
 //!
 //! A development server says `127.0.0.1:3000`, and its user wants to see it through the host's proxy, which comes to
-//! the guest's address. Nothing here listens, copies or waits: two small programs in the kernel hand the connection
+//! the guest's address. Nothing polls or copies: two small programs in the kernel hand the connection
 //! itself to the server, and the agent sleeps.
 //!
 //! ```text
@@ -10,12 +10,12 @@
 //!
 //! - `notice` learns who listens; `steer` chooses who takes a connection; `layout` what both agree on
 //! - `maps` what they remember, in the kernel; `present` who listened before them
-//! - [`Ports`] holds both attached; they go with it, however the agent ends
+//! - [`Relay`] carries the few connections that cannot be handed over
+//! - [`Ports`] holds both programs attached; they go with it, however the agent ends
 //!
 //! # Rules
 //! A server on the address that was called, or on all of them, comes first, and the ports of the agent are never
-//! handed to anybody else. A server on `::1` takes IPv4 too, as on any address, unless it said that it does not
-//! (`IPV6_V6ONLY`). Connections to loopback addresses are not touched, nor are those of other network namespaces
+//! handed to anybody else. A server on `::1` is called by IPv4 too, and one on `127.0.0.1` by IPv6. Connections to loopback addresses are not touched, nor are those of other network namespaces
 //! (containers in the guest). All of it is memory of the kernel, so it is the same after a pause.
 
 mod assembler;
@@ -24,6 +24,7 @@ mod layout;
 mod maps;
 mod notice;
 mod present;
+mod relay;
 mod steer;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ mod tests;
 use std::path::PathBuf;
 
 pub use attach::{Ports, PortsError};
+pub use relay::Relay;
 
 /// Says where servers are looked for.
 #[derive(Clone, Debug)]

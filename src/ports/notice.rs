@@ -2,18 +2,19 @@
 //!
 //! It runs inside `listen(2)`, for every TCP socket of the guest (`BPF_PROG_TYPE_SOCK_OPS`).
 //!
-//! A socket on a loopback address goes into the map of sockets, which it leaves by itself. Of others only the address
-//! is counted: a socket in a map gets other functions and a field of its own taken, which the kernel's own listeners
-//! (those of `lockd` for a volume) do not expect, and which is nothing to do to a server that needs no help. Their
-//! end is told to us because we ask for it socket by socket; their connections inherit the wish, and are passed over.
+//! Every listener is counted by its address. Its end is told to us because we wish for it, socket by socket; its
+//! connections inherit the wish, and are passed over. One on a loopback address also goes into the map of sockets,
+//! which it leaves by itself. Others do not: a socket in a map has other functions and a field taken, which is nothing
+//! to do to a server that needs no help, and which the kernel's own listeners (`lockd` for a volume) do not expect.
+
+use std::os::fd::AsFd;
 
 use super::assembler::{Assembler, Helper, Is, Label, Register};
 use super::layout::{
-    AF_INET, AF_INET6, LOCALHOST_V4, LOCALHOST_V6, MAPPED, ON_V6, OUTSIDE_KEY, SIBLING_SHIFT, SIBLINGS,
+    ADDRESS_KEY, AF_INET, AF_INET6, LOCALHOST_V4, LOCALHOST_V6, MAPPED, ON_V6, SIBLING_SHIFT, SIBLINGS,
 };
 use super::maps::Maps;
 use crate::sys::bpf::Instruction;
-use std::os::fd::AsFd;
 
 use Register::{Frame, R0, R1, R2, R3, R4, R6, R7, R8, R9};
 
@@ -40,14 +41,14 @@ const ONLY_MAKE: i32 = 1;
 const EEXIST: i32 = -17;
 
 /// Where things stand on the stack: five words of an address and its port, then one word each.
-const ADDRESS: i16 = -(OUTSIDE_KEY as i16);
+const ADDRESS: i16 = -(ADDRESS_KEY as i16);
 const SOCKET: i16 = ADDRESS - 4;
 const ONE: i16 = SOCKET - 4;
 
 /// Writes the program; it looks at sockets of one network namespace, known by its cookie.
 pub(super) fn program(maps: &Maps, namespace: u64) -> Vec<Instruction> {
     let mut to = Assembler::default();
-    let (known, inside, outside, out) = (to.label(), to.label(), to.label(), to.label());
+    let (known, out) = (to.label(), to.label());
     to.copy(R6, R1);
     to.load(R0, R6, OP);
     // R7: begins (1) or ends (0).
@@ -63,9 +64,9 @@ pub(super) fn program(maps: &Maps, namespace: u64) -> Vec<Instruction> {
     to.set_wide(R1, namespace);
     to.jump_if_other(R0, R1, out);
     address(&mut to, out);
-    sort(&mut to, inside, outside);
-    keep(&mut to, maps, inside, out);
-    tally(&mut to, maps, outside, out);
+    tally(&mut to, maps, out);
+    sort(&mut to, out);
+    keep(&mut to, maps, out);
     to.place(out);
     to.set(R0, 1);
     to.exit();
@@ -94,9 +95,9 @@ fn address(to: &mut Assembler, out: Label) {
     to.store(Frame, ADDRESS + 16, R8);
 }
 
-/// Jumps to where a socket of this address is treated; R9 is the family's bit of an inner one.
-fn sort(to: &mut Assembler, inside: Label, outside: Label) {
-    let v6 = to.label();
+/// Goes on with loopback addresses only; R9 is the family's bit then.
+fn sort(to: &mut Assembler, outside: Label) {
+    let (v6, inside) = (to.label(), to.label());
     for word in [0, 4] {
         to.load(R0, Frame, ADDRESS + word);
         to.jump_if(R0, Is::Not, 0, outside);
@@ -111,13 +112,12 @@ fn sort(to: &mut Assembler, inside: Label, outside: Label) {
     to.place(v6);
     to.set(R9, ON_V6);
     to.jump_if(R1, Is::Not, LOCALHOST_V6, outside);
+    to.place(inside);
 }
 
-/// Puts a loopback socket into the first free place, or the last one; what else the map answers (full, a kind of
-/// socket that it does not take) leaves the server where the guest alone reaches it.
-fn keep(to: &mut Assembler, maps: &Maps, inside: Label, out: Label) {
-    to.place(inside);
-    to.jump_if(R7, Is::Equal, 0, out);
+/// Puts a loopback socket into the first free place, or the last one. What the map does not take (multipath TCP, as Go
+/// listens where the kernel can; one more than there is room for) is left to the relay.
+fn keep(to: &mut Assembler, maps: &Maps, out: Label) {
     to.or_register(R8, R9);
     for sibling in 0..SIBLINGS {
         to.copy(R0, R8);
@@ -131,21 +131,30 @@ fn keep(to: &mut Assembler, maps: &Maps, inside: Label, out: Label) {
         to.call(Helper::SockHashUpdate);
         to.jump_if_wide(R0, Is::Not, EEXIST, out);
     }
-    to.jump(out);
 }
 
-/// Counts a socket that needs no help, and wishes to be told of its end; or takes one off.
-fn tally(to: &mut Assembler, maps: &Maps, outside: Label, out: Label) {
-    let (ends, more, wish, less) = (to.label(), to.label(), to.label(), to.label());
+/// Counts a socket, and wishes to be told of its end; or takes one off, and is done.
+fn tally(to: &mut Assembler, maps: &Maps, out: Label) {
+    let (begins, more, wish, less) = (to.label(), to.label(), to.label(), to.label());
     let map_and_key = |to: &mut Assembler| {
-        to.set_map(R1, maps.outside.as_fd());
+        to.set_map(R1, maps.servers.as_fd());
         to.copy(R2, Frame);
         to.add(R2, ADDRESS.into());
     };
-    to.place(outside);
     map_and_key(to);
     to.call(Helper::MapLookup);
-    to.jump_if(R7, Is::Equal, 0, ends);
+    to.jump_if(R7, Is::Equal, 1, begins);
+    to.jump_if_wide(R0, Is::Equal, 0, out);
+    to.load(R1, R0, 0);
+    to.jump_if(R1, Is::Greater, 1, less);
+    map_and_key(to);
+    to.call(Helper::MapDelete);
+    to.jump(out);
+    to.place(less);
+    to.set(R1, -1);
+    to.count(R0, R1);
+    to.jump(out);
+    to.place(begins);
     to.jump_if_wide(R0, Is::Not, 0, more);
     to.store_value(Frame, ONE, 1);
     map_and_key(to);
@@ -162,15 +171,4 @@ fn tally(to: &mut Assembler, maps: &Maps, outside: Label, out: Label) {
     to.load(R2, R6, WISHES);
     to.or(R2, WISH_FOR_STATES);
     to.call(Helper::SockOpsFlagsSet);
-    to.jump(out);
-    to.place(ends);
-    to.jump_if_wide(R0, Is::Equal, 0, out);
-    to.load(R1, R0, 0);
-    to.jump_if(R1, Is::Greater, 1, less);
-    map_and_key(to);
-    to.call(Helper::MapDelete);
-    to.jump(out);
-    to.place(less);
-    to.set(R1, -1);
-    to.count(R0, R1);
 }

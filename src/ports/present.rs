@@ -32,18 +32,15 @@ pub(super) fn listening() -> Vec<Listening> {
     tables.iter().flat_map(|table| parse(table)).collect()
 }
 
-/// Puts those on loopback addresses into the map of sockets; says how many could not be put there.
+/// Puts those on loopback addresses into the map of sockets; says how many could not be put there, and are relayed.
 ///
 /// Their descriptors are found in one walk through `/proc`, which is left out where nobody listens so.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
 pub(super) fn adopt(maps: &Maps) -> io::Result<usize> {
-    let inside = listening().into_iter().filter_map(|socket| match Place::of(socket.address) {
-        Place::Inside(key) => Some((format!("socket:[{}]", socket.inode), key)),
-        Place::Outside(_) => None,
-    });
-    let mut wanted: HashMap<String, u32> = inside.collect();
+    let inside = |socket: Listening| Some((format!("socket:[{}]", socket.inode), Place::of(socket.address).inside?));
+    let mut wanted: HashMap<String, u32> = listening().into_iter().filter_map(inside).collect();
     if wanted.is_empty() {
         return Ok(0);
     }

@@ -6,11 +6,16 @@
 //! Who listens on the address that was called, or on all of them, is chosen by the kernel. On `::` that counts for
 //! IPv6 alone: such a server may not take IPv4, which the address does not tell, and where it does, nobody else can
 //! have the port on loopback (but for servers that share their port on purpose, `SO_REUSEPORT`).
+//!
+//! A socket that is bound to `::1` counts as one for IPv6 alone, whatever it was told (`__inet6_bind` in the kernel),
+//! so it cannot take IPv4. The relay can, and answers for all who cannot be handed a connection.
 
 use std::os::fd::AsFd;
 
 use super::assembler::{Assembler, Helper, Is, Label, Register};
-use super::layout::{AF_INET, AF_INET6, LOCALHOST_V6, MAPPED, ON_V6, OUTSIDE_KEY, SIBLING_SHIFT, SIBLINGS};
+use super::layout::{
+    ADDRESS_KEY, AF_INET, AF_INET6, LOCALHOST_V4, LOCALHOST_V6, MAPPED, ON_V6, RELAY, SIBLING_SHIFT, SIBLINGS,
+};
 use super::maps::Maps;
 use crate::sys::bpf::Instruction;
 
@@ -31,13 +36,13 @@ const NETWORK_MASK: i32 = i32::from_ne_bytes([0xff, 0, 0, 0]);
 const NETWORK: i32 = i32::from_ne_bytes([127, 0, 0, 0]);
 
 /// Where things stand on the stack: five words of an address and its port, then the key of a socket.
-const ADDRESS: i16 = -(OUTSIDE_KEY as i16);
+const ADDRESS: i16 = -(ADDRESS_KEY as i16);
 const SOCKET: i16 = ADDRESS - 4;
 
 /// Writes the program.
 pub(super) fn program(maps: &Maps) -> Vec<Instruction> {
     let mut to = Assembler::default();
-    let (v4, out) = (to.label(), to.label());
+    let (v4, others, relay, out) = (to.label(), to.label(), to.label(), to.label());
     to.copy(R6, R1);
     to.load(R0, R6, PROTOCOL);
     to.jump_if(R0, Is::Not, TCP, out);
@@ -49,18 +54,30 @@ pub(super) fn program(maps: &Maps) -> Vec<Instruction> {
 
     called_v6(&mut to, out);
     unless_taken(&mut to, maps, out);
-    everywhere(&mut to, 0);
+    instead(&mut to, 0, 0);
     unless_taken(&mut to, maps, out);
-    assign(&mut to, maps, ON_V6, out);
-    to.jump(out);
+    for sibling in 0..SIBLINGS {
+        assign(&mut to, maps, Some(ON_V6 | sibling << SIBLING_SHIFT), out);
+    }
+    to.jump(others);
 
     to.place(v4);
     called_v4(&mut to, out);
     unless_taken(&mut to, maps, out);
-    everywhere(&mut to, MAPPED);
+    instead(&mut to, MAPPED, 0);
     unless_taken(&mut to, maps, out);
-    assign(&mut to, maps, 0, out);
-    assign(&mut to, maps, ON_V6, out);
+    for sibling in 0..SIBLINGS {
+        assign(&mut to, maps, Some(sibling << SIBLING_SHIFT), out);
+    }
+
+    to.place(others);
+    instead(&mut to, MAPPED, LOCALHOST_V4);
+    unless_taken(&mut to, maps, relay);
+    instead(&mut to, 0, LOCALHOST_V6);
+    unless_taken(&mut to, maps, relay);
+    to.jump(out);
+    to.place(relay);
+    assign(&mut to, maps, None, out);
 
     to.place(out);
     to.set(R0, PASS);
@@ -96,45 +113,48 @@ fn called_v4(to: &mut Assembler, out: Label) {
     to.store(Frame, ADDRESS + 12, R1);
 }
 
-/// Writes the address that stands for all of a family to the stack.
-fn everywhere(to: &mut Assembler, third: i32) {
+/// Writes an address that is zero but for its end to the stack; without an end it stands for all of a family.
+fn instead(to: &mut Assembler, third: i32, last: i32) {
     to.store_value(Frame, ADDRESS, 0);
     to.store_value(Frame, ADDRESS + 4, 0);
     to.store_value(Frame, ADDRESS + 8, third);
-    to.store_value(Frame, ADDRESS + 12, 0);
+    to.store_value(Frame, ADDRESS + 12, last);
 }
 
-/// Leaves it to the kernel if somebody listens on the address on the stack.
-fn unless_taken(to: &mut Assembler, maps: &Maps, out: Label) {
-    to.set_map(R1, maps.outside.as_fd());
+/// Goes on unless somebody listens on the address on the stack.
+fn unless_taken(to: &mut Assembler, maps: &Maps, taken: Label) {
+    to.set_map(R1, maps.servers.as_fd());
     to.copy(R2, Frame);
     to.add(R2, ADDRESS.into());
     to.call(Helper::MapLookup);
-    to.jump_if_wide(R0, Is::Not, 0, out);
+    to.jump_if_wide(R0, Is::Not, 0, taken);
 }
 
-/// Names the first socket of a family that can take the connection; one that is for IPv6 alone cannot take IPv4, and
-/// says so when it is named.
-fn assign(to: &mut Assembler, maps: &Maps, family: i32, out: Label) {
-    for sibling in 0..SIBLINGS {
-        let next = to.label();
-        to.copy(R0, R8);
-        to.or(R0, family | sibling << SIBLING_SHIFT);
-        to.store(Frame, SOCKET, R0);
-        to.set_map(R1, maps.inside.as_fd());
-        to.copy(R2, Frame);
-        to.add(R2, SOCKET.into());
-        to.call(Helper::MapLookup);
-        to.jump_if_wide(R0, Is::Equal, 0, next);
-        to.copy(R7, R0);
-        to.copy(R1, R6);
-        to.copy(R2, R7);
-        to.set(R3, 0);
-        to.call(Helper::SkAssign);
-        to.copy(R9, R0);
-        to.copy(R1, R7);
-        to.call(Helper::SkRelease);
-        to.jump_if_wide(R9, Is::Equal, 0, out);
-        to.place(next);
+/// Hands the connection to a sibling on the port that was called, or to the relay, and is done; goes on where there is
+/// no such socket.
+fn assign(to: &mut Assembler, maps: &Maps, sibling: Option<i32>, out: Label) {
+    let next = to.label();
+    match sibling {
+        Some(bits) => {
+            to.copy(R0, R8);
+            to.or(R0, bits);
+            to.store(Frame, SOCKET, R0);
+        }
+        None => to.store_value(Frame, SOCKET, RELAY),
     }
+    to.set_map(R1, maps.inside.as_fd());
+    to.copy(R2, Frame);
+    to.add(R2, SOCKET.into());
+    to.call(Helper::MapLookup);
+    to.jump_if_wide(R0, Is::Equal, 0, next);
+    to.copy(R7, R0);
+    to.copy(R1, R6);
+    to.copy(R2, R7);
+    to.set(R3, 0);
+    to.call(Helper::SkAssign);
+    to.copy(R9, R0);
+    to.copy(R1, R7);
+    to.call(Helper::SkRelease);
+    to.jump_if_wide(R9, Is::Equal, 0, out);
+    to.place(next);
 }

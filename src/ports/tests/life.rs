@@ -5,10 +5,9 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::net::{Shutdown, listen, shutdown};
 
-use super::stage::{Stage, Wish, on_stage, serve, serve_as};
+use super::stage::{Stage, Wish, many_files, on_stage, serve, serve_as};
 
 /// A process that holds a server's socket, and nothing else of it.
 struct Worker(Child);
@@ -88,11 +87,9 @@ fn of_servers_that_share_a_port_all_take_part_and_the_last_one_is_reached() {
         }
         assert!(calls.iter().all(|&calls| calls > 0), "{calls:?}");
         // The newest go first: a map with one place would have forgotten the others.
-        while let Some(last) = servers.last() {
-            assert!(stage.reaches("10.66.0.2:3000", last) || servers.len() > 1);
-            servers.iter().for_each(|server| while server.accept().is_ok() {});
-            servers.pop();
-            assert_eq!(servers.is_empty(), stage.refuses("10.66.0.2:3000"));
+        while servers.pop().is_some() {
+            let left = stage.served_by("10.66.0.2:3000", &servers.iter().collect::<Vec<_>>());
+            assert_eq!(left.is_none(), servers.is_empty());
         }
     });
 }
@@ -109,8 +106,7 @@ fn more_siblings_than_places_are_reached_as_well() {
 
 #[test]
 fn a_thousand_servers_are_reached() {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    setrlimit(Resource::RLIMIT_NOFILE, hard.min(8192).max(soft), hard).unwrap();
+    many_files();
     on_stage(|stage| {
         let _ports = stage.open();
         let servers: Vec<_> = (0..1000).map(|number| serve(&format!("127.0.0.1:{}", 20_000 + number))).collect();
@@ -169,14 +165,5 @@ fn a_connection_lives_on_when_its_server_stops_and_the_programs_go() {
         let mut told = [0; 10];
         kept.read_exact(&mut told).unwrap();
         assert_eq!(&told, b"still here");
-    });
-}
-
-#[test]
-fn a_multipath_server() {
-    on_stage(|stage| {
-        let _ports = stage.open();
-        let server = serve_as("127.0.0.1:3000", Wish { multipath: true, ..Wish::default() });
-        assert!(stage.reaches("10.66.0.2:3000", &server));
     });
 }

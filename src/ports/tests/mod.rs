@@ -3,4 +3,5 @@
 mod first;
 mod life;
 mod reach;
+mod relayed;
 mod stage;

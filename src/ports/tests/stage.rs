@@ -6,10 +6,15 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, bind, ipproto, listen, socket_with, sockopt};
 
+use tokio::sync::oneshot;
+
+use crate::base::Tasks;
 use crate::ports::{Ports, Settings};
 use crate::sys::namespace;
 use crate::sys::netlink::scratch;
@@ -23,6 +28,21 @@ pub(super) const OWN: u16 = 49_983;
 pub(super) struct Stage {
     outside: File,
     cgroup: PathBuf,
+}
+
+/// Keeps servers reachable until it is dropped.
+pub(super) struct Agent {
+    _ports: Ports,
+    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.running.take() {
+            let _ = stop.send(());
+            thread.join().unwrap();
+        }
+    }
 }
 
 /// How a server wants its socket.
@@ -54,9 +74,20 @@ pub(super) fn on_stage(work: impl FnOnce(&Stage) + Send) {
 }
 
 impl Stage {
-    /// Attaches the programs.
-    pub(super) fn open(&self) -> Ports {
-        Ports::open(&Settings { cgroup: self.cgroup.clone() }, &[OWN]).unwrap()
+    /// Attaches the programs, and lets the relay run in a thread of its own.
+    pub(super) fn open(&self) -> Agent {
+        let settings = Settings { cgroup: self.cgroup.clone() };
+        let (ports, relay) = Ports::open(&settings, &[OWN]).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let work = async move {
+            let tasks = Tasks::default();
+            relay.start(&tasks).unwrap();
+            stopped.await.unwrap();
+            assert_eq!(tasks.drain(PATIENCE).await, 0);
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let thread = std::thread::spawn(move || runtime.block_on(work));
+        Agent { _ports: ports, running: Some((stop, thread)) }
     }
 
     /// Connects from outside.
@@ -124,6 +155,12 @@ pub(super) fn serve_as(at: &str, wish: Wish) -> TcpListener {
     let listener = TcpListener::from(socket);
     listener.set_nonblocking(true).unwrap();
     listener
+}
+
+/// Raises the bound of open files, as far as it goes.
+pub(super) fn many_files() {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard.min(8192).max(soft), hard).unwrap();
 }
 
 /// A cgroup that tests of this process run in, so that nothing is attached to the machine's root.
