@@ -63,11 +63,12 @@ impl Ports {
     /// What the kernel refused: nothing is attached then. Needs Linux 5.15 and the rights of root.
     pub fn open(settings: &Settings, own: &[u16]) -> Result<(Self, Relay), PortsError> {
         let cookie = network_cookie().map_err(PortsError::Namespace)?;
-        let relay = Relay::open().map_err(PortsError::Relay)?;
-        let maps = prepared(own, &relay).map_err(PortsError::Maps)?;
-        let notice = load(ProgramKind::SockOps, &notice::program(&maps, cookie))
+        let maps = prepared(own).map_err(PortsError::Maps)?;
+        let relay = Relay::open(maps).map_err(PortsError::Relay)?;
+        let maps = relay.maps();
+        let notice = load(ProgramKind::SockOps, &notice::program(maps, cookie))
             .map_err(|source| PortsError::Load { program: "notice", source })?;
-        let steer = load(ProgramKind::SkLookup, &steer::program(&maps))
+        let steer = load(ProgramKind::SkLookup, &steer::program(maps))
             .map_err(|source| PortsError::Load { program: "steer", source })?;
         let below = File::open(&settings.cgroup)
             .and_then(|cgroup| attach(ProgramKind::SockOps, notice.as_fd(), cgroup.as_fd()))
@@ -76,7 +77,7 @@ impl Ports {
             .and_then(|network| attach(ProgramKind::SkLookup, steer.as_fd(), network.as_fd()))
             .map_err(PortsError::Network)?;
         // After the attaching, so that no server is missed. One that is noticed twice is there twice, and leaves so.
-        match present::adopt(&maps) {
+        match present::adopt(maps) {
             Ok(0) => {}
             Ok(left) => tracing::debug!(left, "servers that listened before the agent are relayed"),
             Err(error) => tracing::debug!(%error, "cannot look for servers that listened before the agent"),
@@ -89,14 +90,13 @@ impl Ports {
 ///
 /// A server that ends between this and the attaching stays counted, and one that begins is not: the first means that
 /// the relay is asked in vain, the second that it is not asked, or that another server with the same port comes first.
-fn prepared(own: &[u16], relay: &Relay) -> io::Result<Maps> {
+fn prepared(own: &[u16]) -> io::Result<Maps> {
     let maps = Maps::new()?;
     for socket in present::listening() {
         maps.count(&Place::of(socket.address))?;
     }
-    for &port in own.iter().chain([&relay.port()]) {
+    for &port in own {
         maps.spare(port)?;
     }
-    maps.relay_by(relay.socket().as_fd())?;
     Ok(maps)
 }

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
 use super::layout::{ADDRESS_KEY, Place, RELAY, SOCKET_KEY, siblings};
+use super::present::listening;
 use crate::sys::bpf::{Map, MapKind};
 
 /// Most sockets, and most addresses: 64 KiB of the kernel's memory each for the buckets; entries take theirs when they
@@ -42,6 +43,20 @@ impl Maps {
     pub(super) fn count(&self, place: &Place) -> io::Result<()> {
         let before = self.servers.get(&place.key)?.unwrap_or(0);
         self.servers.set(&place.key, before.saturating_add(1))
+    }
+
+    /// Forgets the loopback servers of a port but for those that listen, when the relay found none: the end of a server
+    /// that is older than the programs is told to nobody.
+    pub(super) fn recount(&self, port: u16) -> io::Result<()> {
+        let near: [SocketAddr; 2] = [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
+        let there: Vec<_> = listening().into_iter().map(|socket| Place::of(socket.address)).collect();
+        for place in near.map(Place::of) {
+            match there.iter().filter(|other| **other == place).count() {
+                0 => self.servers.remove(&place.key)?,
+                count => self.servers.set(&place.key, u32::try_from(count).unwrap_or(FOR_EVER))?,
+            }
+        }
+        Ok(())
     }
 
     /// Names the socket of the relay.

@@ -13,6 +13,7 @@ use nix::libc;
 const MAP_CREATE: libc::c_int = 0;
 const MAP_LOOKUP_ELEM: libc::c_int = 1;
 const MAP_UPDATE_ELEM: libc::c_int = 2;
+const MAP_DELETE_ELEM: libc::c_int = 3;
 const PROG_LOAD: libc::c_int = 5;
 const LINK_CREATE: libc::c_int = 28;
 /// `BPF_F_NO_PREALLOC`: entries of a hash take memory when they are made.
@@ -109,6 +110,18 @@ impl Map {
     pub fn set(&self, key: &[u8], mut value: u32) -> io::Result<()> {
         let mut request = self.element(key, &raw mut value, 0)?;
         call(MAP_UPDATE_ELEM, &mut request).map(drop)
+    }
+
+    /// Takes a key out; one that is not there is out already.
+    ///
+    /// # Errors
+    /// EINVAL when the key has the wrong length.
+    pub fn remove(&self, key: &[u8]) -> io::Result<()> {
+        let mut request = self.element(key, std::ptr::null_mut(), 0)?;
+        match call(MAP_DELETE_ELEM, &mut request) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            result => result.map(drop),
+        }
     }
 
     /// Gives a key a socket, unless it has one.

@@ -52,16 +52,20 @@ fn everything_arrives_and_so_does_its_end_both_ways() {
 }
 
 #[test]
-fn a_server_that_ended_unnoticed_resets_its_callers() {
+fn a_server_that_ended_unnoticed_resets_one_caller_and_refuses_the_next() {
     on_stage(|stage| {
         // Older than the programs, which are not told of its end.
         let server = serve("[::1]:3000");
         let _ports = stage.open();
         drop(server);
-        let mut client = stage.call("10.66.0.2:3000").unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
-        let ended = client.read(&mut [0]).map_err(|error| error.kind());
-        assert_eq!(ended, Err(std::io::ErrorKind::ConnectionReset));
+        let ended = stage.call("10.66.0.2:3000").and_then(|mut client| {
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            client.read(&mut [0])
+        });
+        assert_eq!(ended.map_err(|error| error.kind()), Err(std::io::ErrorKind::ConnectionReset));
+        stage.comes_to_refuse("10.66.0.2:3000");
+        let again = serve("[::1]:3000");
+        assert!(stage.reaches("10.66.0.2:3000", &again));
     });
 }
 

@@ -128,6 +128,14 @@ impl Stage {
         self.served_by(to, &[server]).is_some()
     }
 
+    /// Waits until connections to there are refused: the end of an older server is found out by the first who calls.
+    pub(super) fn comes_to_refuse(&self, to: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.refuses(to) {
+            assert!(Instant::now() < deadline, "{to} takes connections for nobody");
+        }
+    }
+
     /// Says whether connections to there are refused.
     pub(super) fn refuses(&self, to: &str) -> bool {
         self.call(to).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
@@ -189,7 +197,11 @@ impl Drop for Seat {
         *taken -= 1;
         if *taken == 0 {
             let _ = fs::write(self.0.with_file_name("cgroup.procs"), "0");
-            let _ = fs::remove_dir(&self.0);
+            // Threads that are ending still count as being there.
+            let deadline = Instant::now() + PATIENCE;
+            while fs::remove_dir(&self.0).is_err() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
     }
 }
