@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::fs::Files;
 use crate::host::{Authorities, Environment, Metadata, Mounts, Services, marker};
 use crate::identity::{Accounts, Defaults, Gate};
+use crate::ports::Ports;
 use crate::process::Table;
 use crate::proto::filesystem::filesystem_server::FilesystemServer;
 use crate::proto::process::process_server::ProcessServer;
@@ -47,6 +48,8 @@ pub struct App {
     table: Table,
     tasks: Tasks,
     connections: Connections,
+    /// Attached for as long as it is kept.
+    _ports: Option<Ports>,
 }
 
 impl App {
@@ -74,19 +77,21 @@ impl App {
         let holds = Holds::new(pulse.clone());
         let connections = Connections::new(lives.clone()).counted(pulse.clone());
         let table = Table::new(config.process, Arc::clone(&workload), tasks.clone(), lives.clone(), pulse.clone());
-        let ports: Vec<_> = listeners.iter().filter_map(Listener::local_tcp).map(|address| address.port()).collect();
+        let own: Vec<_> = listeners.iter().filter_map(Listener::local_tcp).map(|address| address.port()).collect();
+        let ports = config.ports.and_then(|settings| reach(&settings, &own, &tasks));
         let cgroups = config.workload.root.filter(|_| workload.has_cgroups());
         let around = Surroundings {
             workload,
             gate: Arc::clone(&gate),
             part: parting(connections.clone()),
-            ports: ports.clone(),
+            ports: own.clone(),
+            loopback_ports: ports.is_some(),
             holds: holds.clone(),
             life,
         };
         let lifecycle = snapshot::start(config.snapshot, around, &tasks);
         let admission = Admission::new(lives.clone(), lifecycle.gap());
-        let sources = sources(table.clone(), lifecycle.clone(), cgroups, ports);
+        let sources = sources(table.clone(), lifecycle.clone(), cgroups, own);
         let activity = Activity::start(holds, sources, &lives, &tasks);
         let files = Files::new(config.access, Arc::clone(&accounts)).counted(pulse.clone());
 
@@ -114,7 +119,7 @@ impl App {
         let rpc =
             services(process, filesystem, rpc::lifecycle::Lifecycle::new(lifecycle), activity, lives.clone()).await;
         let router = stack(plain, rpc, &SERVICES, gate, accounts, admission, pulse);
-        Ok(Self { listeners, router, server: config.server, table, tasks, connections })
+        Ok(Self { listeners, router, server: config.server, table, tasks, connections, _ports: ports })
     }
 
     /// Tells the TCP addresses that are open, in the order of the configuration.
@@ -151,6 +156,19 @@ fn sources(table: Table, lifecycle: Lifecycle, cgroups: Option<PathBuf>, ports: 
         cgroups,
         ports,
     }
+}
+
+/// Makes servers on loopback addresses reachable; a kernel that cannot do so is told of once.
+fn reach(settings: &crate::ports::Settings, own: &[u16], tasks: &Tasks) -> Option<Ports> {
+    let opened = Ports::open(settings, own).inspect_err(|error| {
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::info!(%error, cause, "servers on loopback addresses are not reached from outside");
+    });
+    let (ports, relay) = opened.ok()?;
+    if let Err(error) = relay.start(tasks) {
+        tracing::info!(%error, "some servers on loopback addresses are not reached from outside");
+    }
+    Some(ports)
 }
 
 /// Builds what a host changes with `/init`, and begins to ask which sandbox this is.

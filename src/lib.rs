@@ -9,6 +9,7 @@ pub mod host;
 pub mod http;
 pub mod identity;
 pub mod init;
+pub mod ports;
 pub mod process;
 pub mod proto;
 pub mod rpc;

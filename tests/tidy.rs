@@ -15,6 +15,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("fs", 3),
     ("host", 3),
     ("init", 3),
+    ("ports", 3),
     ("snapshot", 3),
     ("wire", 4),
     ("proto", 5),

@@ -48,6 +48,8 @@ pub struct Surroundings {
     pub ports: Vec<u16>,
     /// What programs hold the guest awake by.
     pub holds: Holds,
+    /// Servers on loopback addresses are reached from outside.
+    pub loopback_ports: bool,
     /// Publishes the life of the guest.
     pub life: watch::Sender<Life>,
 }
@@ -124,7 +126,7 @@ pub fn start(settings: Settings, around: Surroundings, tasks: &Tasks) -> Lifecyc
     let (cancels, cancelled) = mpsc::channel(QUEUE);
     let shown = Arc::new(Shown::default());
     *shown.lock() =
-        Facts { capabilities: capabilities(&signs, &around.workload), paused: last.paused_total, ..Facts::default() };
+        Facts { capabilities: capabilities(&signs, &around), paused: last.paused_total, ..Facts::default() };
     let life = around.life.subscribe();
     let mut driver = Driver {
         settings,
@@ -189,10 +191,11 @@ fn recover(ledger: &Ledger, freezer: &mut Freezer) -> bool {
     clean
 }
 
-fn capabilities(signs: &Signs, workload: &Workload) -> Vec<(&'static str, bool)> {
+fn capabilities(signs: &Signs, around: &Surroundings) -> Vec<(&'static str, bool)> {
     let mut capabilities = signs.capabilities();
-    capabilities.push(("cgroup_freeze", workload.has_cgroups()));
+    capabilities.push(("cgroup_freeze", around.workload.has_cgroups()));
     capabilities.push(("fs_freeze", crate::sys::creds::is_admin()));
+    capabilities.push(("loopback_ports", around.loopback_ports));
     capabilities
 }
 

@@ -14,6 +14,7 @@ mod init;
 mod listen;
 mod parting;
 mod parting_http2;
+mod ports;
 mod process_end;
 mod process_input;
 mod process_output;

@@ -20,6 +20,7 @@ fn guest(name: &str, service: Option<Endpoint>) -> Guest {
         part: Box::new(|_| Box::pin(std::future::ready(0))),
         ports: Vec::new(),
         holds: Default::default(),
+        loopback_ports: false,
         life: tokio::sync::watch::Sender::new(Life::default()),
     };
     let mut settings = snapshot::Settings { notice: false, ..Default::default() };
