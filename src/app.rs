@@ -58,13 +58,7 @@ impl App {
     /// # Errors
     /// A listener that cannot be opened.
     pub async fn build(config: Config) -> Result<Self, BindError> {
-        let mut listeners = Vec::new();
-        let mut places: Vec<_> = config.listen.iter().collect();
-        // The port last: who finds it open finds the others open too.
-        places.sort_by_key(|address| matches!(address, Address::Tcp(_)));
-        for address in places {
-            listeners.push(bind(address).await?);
-        }
+        let listeners = open(&config.listen).await?;
         let tasks = Tasks::default();
         let accounts = Arc::new(Accounts::default());
         let defaults = Arc::new(Defaults::new(config.user, config.workdir));
@@ -138,6 +132,17 @@ impl App {
         self.table.emptied(DRAIN).await;
         self.tasks.drain(DRAIN).await
     }
+}
+
+/// Opens the listeners, the port last: who finds it open finds the others open too.
+async fn open(places: &[Address]) -> Result<Vec<Listener>, BindError> {
+    let mut places: Vec<_> = places.iter().collect();
+    places.sort_by_key(|address| matches!(address, Address::Tcp(_)));
+    let mut listeners = Vec::new();
+    for address in places {
+        listeners.push(bind(address).await?);
+    }
+    Ok(listeners)
 }
 
 /// Closes the connections of clients when a freeze asks for it.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floor; a room imports only rooms on lower floors. `docs/architecture.md` says why.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 21] = [
     ("base", 0),
     ("sys", 1),
     ("workload", 2),

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use serde_json::json;
-use thawd::sys::link::{Link, Links};
+use thawd::sys::netlink::link::{self, Held};
+use thawd::sys::netlink::{Family, Follow, Socket};
 
 use crate::support::connect::call;
 use crate::support::{Daemon, cgroup_root, wait_until};
@@ -23,9 +24,10 @@ fn in_guest(work: impl FnOnce(&str) + Send) {
         #[allow(unsafe_code, reason = "descriptors could be unshared")]
         // SAFETY: descriptors stay shared.
         unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.unwrap();
-        let (mut links, lo) = (Links::open().unwrap(), Link::named("lo").unwrap());
-        links.up(lo).unwrap();
-        links.add_address(lo, OUTSIDE, 32).unwrap();
+        let mut socket = Socket::open(Family::Route, Follow::Nothing).unwrap();
+        let index = link::index("lo").unwrap();
+        link::up(&mut socket, index).unwrap();
+        link::add_address(&mut socket, &Held { index, ip: OUTSIDE.into(), prefix: 32 }).unwrap();
         work(root.to_str().unwrap());
     };
     std::thread::scope(|scope| {
