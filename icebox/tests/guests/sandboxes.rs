@@ -206,7 +206,7 @@ fn a_full_disk_stops_the_pause_and_not_the_sandbox() {
     // Enough to begin with, and nothing at all.
     for left in [40 << 20, 0] {
         host.fill_disk(left);
-        let full = host.block_on(host.all().pause(&view.id, PauseMode::Full, true)).unwrap_err();
+        let full = host.block_on(host.all().pause(&view.id, PauseMode::Full, false)).unwrap_err();
         assert!(matches!(full, SandboxError::NoSpace(_)), "{left} left: {full}");
         assert_eq!(host.view(&view.id).state, State::Running, "{left} left");
         host.sh(&view.id, &format!("test -d /proc/{pid}"));
@@ -218,7 +218,7 @@ fn a_full_disk_stops_the_pause_and_not_the_sandbox() {
     host.empty_disk();
     eventually("it goes on", || host.try_sh(&view.id, view.token.as_deref(), "test -e /run/written").is_ok());
     host.sh(&view.id, "while ! test -e /run/written; do sleep 0.1; done");
-    host.block_on(host.all().pause(&view.id, PauseMode::Full, true)).unwrap();
+    host.block_on(host.all().pause(&view.id, PauseMode::Full, false)).unwrap();
     host.block_on(host.all().connect(&view.id, HOUR, true)).unwrap();
     host.sh(&view.id, &format!("test -d /proc/{pid}"));
     // What is there can be removed however full it is.
