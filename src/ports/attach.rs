@@ -92,11 +92,14 @@ impl Ports {
 /// the relay is asked in vain, the second that it is not asked, or that another server with the same port comes first.
 fn prepared(own: &[u16]) -> io::Result<Maps> {
     let maps = Maps::new()?;
-    for socket in present::listening() {
-        maps.count(&Place::of(socket.address))?;
-    }
     for &port in own {
         maps.spare(port)?;
+    }
+    for socket in present::listening() {
+        if let Err(error) = maps.count(&Place::of(socket.address)) {
+            tracing::debug!(%error, "more servers than can be counted");
+            break;
+        }
     }
     Ok(maps)
 }

@@ -1,8 +1,8 @@
 //! Servers that listen on loopback addresses only, reached from outside at the guest's address.
 //!
 //! A development server says `127.0.0.1:3000`, and its user wants to see it through the host's proxy, which comes to
-//! the guest's address. Nothing polls or copies: two small programs in the kernel hand the connection
-//! itself to the server, and the agent sleeps.
+//! the guest's address. Nothing polls or copies: two small programs in the kernel hand the connection itself to the
+//! server, and the agent sleeps.
 //!
 //! ```text
 //! listen(127.0.0.1:3000) --> notice --> map: port -> socket          SYN to 10.0.2.15:3000 --> steer --> that socket
@@ -15,8 +15,9 @@
 //!
 //! # Rules
 //! A server on the address that was called, or on all of them, comes first, and the ports of the agent are never
-//! handed to anybody else. A server on `::1` is called by IPv4 too, and one on `127.0.0.1` by IPv6. Connections to loopback addresses are not touched, nor are those of other network namespaces
-//! (containers in the guest). All of it is memory of the kernel, so it is the same after a pause.
+//! handed to anybody else. A server on `::1` is called by IPv4 too, and one on `127.0.0.1` by IPv6. Connections to
+//! loopback addresses are not touched, nor are those of other network namespaces (containers in the guest). All of it
+//! is memory of the kernel, so it is the same after a pause. `docs/ports.md` has the details.
 
 mod assembler;
 mod attach;
