@@ -205,6 +205,9 @@ fn while_programs_are_being_stopped_new_work_is_refused_in_its_own_protocol() {
     assert_eq!((plain.status, plain.header("connection"), plain.json()["code"].as_i64()), (503, "close", Some(503)));
     let unary = call(guest.address, "filesystem.Filesystem/Stat", &json!({"path": "/"}));
     assert_eq!((unary.status, unary.json()["code"].as_str()), (503, Some("unavailable")));
+    for refused in [plain, unary] {
+        assert!(refused.header("x-thawd-unexecuted") != "", "a proxy may send it again");
+    }
     let mut stream = Stream::open(guest.address, "process.Process/Start", &[], &shell("true"));
     assert!(stream.next().is_none());
     assert_eq!(stream.error_code(), Some("unavailable"));
