@@ -1,6 +1,5 @@
 """What happens when the time is up: a pause, as often as it was resumed, or the end."""
 
-import time
 from datetime import datetime, timezone
 
 from sdk import NAME, InvalidArgumentException, Sandbox, api, refused, state, until
@@ -51,6 +50,7 @@ else:
     paused = Sandbox.create(timeout=2, auto_pause=True)
     until(lambda: state(paused.sandbox_id) == "paused", "auto_pause paused it")
     paused.kill()
+wish = {"templateID": "base", "timeout": 60, "autoPause": False, "autoResume": {"enabled": True}}
 for path in ("/sandboxes", "/v2/sandboxes"):
-    answer = api("POST", path, {"templateID": "base", "timeout": 60, "autoPause": False, "autoResume": {"enabled": True}})
+    answer = api("POST", path, wish)
     assert answer.status == 400 and answer.json["code"] == 400 and answer.json["message"], answer.text

@@ -1,6 +1,6 @@
 """Snapshots, forks and clones: many sandboxes from one, each somebody of its own."""
 
-from sdk import NAME, NotFoundException, Sandbox, refused
+from sdk import NAME, Sandbox, refused
 
 WHO = (
     "cat /proc/sys/kernel/hostname /etc/machine-id; od -An -N16 -tx1 /dev/urandom; cat /proc/sys/kernel/random/uuid;"
@@ -30,7 +30,8 @@ for one in (source, *copies):
     assert said.pop() == "remembered"
     assert worker.pid in [process.pid for process in one.commands.list()], "programs go on in each copy"
     told.append([one.sandbox_id, one.download_url("memory"), *said])
-for what, values in zip(("id", "token", "host name", "machine-id", "urandom", "uuid"), zip(*told), strict=True):
+for at, what in enumerate(("id", "token", "host name", "machine-id", "urandom", "uuid")):
+    values = [each[at] for each in told]
     assert len(set(values)) == len(told), f"{what}s are not all different: {values}"
 
 # Each goes its own way, and the source stays as it was.

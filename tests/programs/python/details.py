@@ -1,11 +1,9 @@
 """Metadata and its filters, pages of a list, environment variables, metrics, tokens and signed addresses."""
 
-import time
 import uuid
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
-from sdk import API, NAME, PREFIX, PROXY, SCALE, Sandbox, SandboxQuery, SandboxState, api, until
+from sdk import API, PREFIX, PROXY, Sandbox, SandboxQuery, SandboxState, api, until
 
 tag = uuid.uuid4().hex
 hard = {"run": tag, "sp ace": "v/1 &=%+ü", "role": "first"}

@@ -1,6 +1,7 @@
 """A pause keeps everything: files, running processes, and what they have in memory."""
 
-from sdk import NAME, NotFoundException, PtySize, Sandbox, SandboxQuery, SandboxState, near, refused, seconds_left, state
+from sdk import NAME, NotFoundException, PtySize, Sandbox, SandboxQuery, SandboxState
+from sdk import near, refused, seconds_left, state
 
 
 def listed_as_paused():

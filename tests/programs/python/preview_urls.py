@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import socket
 import threading
 from pathlib import Path
 

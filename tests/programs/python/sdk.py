@@ -97,13 +97,12 @@ def preview(host, path="/", method="GET", body=None, headers=None):
         to.close()
 
 
-def api(method, path, body=None, headers=None):
+def api(method, path, body=None):
     """A request to the control plane without the SDK."""
     to = http.client.HTTPConnection(urlsplit(API).netloc, timeout=60 * SCALE)
     try:
-        key = {"X-API-KEY": os.environ[f"{PREFIX}_API_KEY"]}
-        sent = None if body is None else json.dumps(body)
-        to.request(method, urlsplit(API).path + path, sent, {"Content-Type": "application/json", **key, **(headers or {})})
+        headers = {"X-API-KEY": os.environ[f"{PREFIX}_API_KEY"], "Content-Type": "application/json"}
+        to.request(method, urlsplit(API).path + path, None if body is None else json.dumps(body), headers)
         return Answer(to.getresponse())
     finally:
         to.close()

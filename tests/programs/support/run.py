@@ -48,7 +48,8 @@ def programs():
     """All programs, each with all SDKs of its language."""
     pythons = {"e2b": os.environ["PROGRAMS_PYTHON_E2B"], "novita": os.environ["PROGRAMS_PYTHON_NOVITA"]}
     found = []
-    for folder, sdks in (("hosts", ["e2b"]), ("python", pythons), ("js", pythons), ("cli", ["e2b"]), ("page", ["e2b"]), ("examples", ["e2b"])):
+    for folder in ("hosts", "python", "js", "cli", "page", "examples"):
+        sdks = pythons if folder in ("python", "js") else ["e2b"]
         for path in sorted((HERE / folder).iterdir()):
             if path.stem == "sdk" or path.suffix not in (".py", ".mjs"):
                 continue
@@ -131,7 +132,7 @@ def main(words):
         return 1
     folder = Path(tempfile.mkdtemp(prefix="programs-", dir=os.environ["PROGRAMS_CACHE"]))
     icebox = Icebox(folder / "icebox")
-    os.environ["PROGRAMS_TEMPLATES"] = str(icebox.data)
+    os.environ["PROGRAMS_DATA"] = str(icebox.data)
     began = time.monotonic()
     try:
         icebox.start()
