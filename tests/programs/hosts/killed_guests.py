@@ -18,10 +18,10 @@ with own_icebox() as icebox:
         except NotFoundException:
             return "gone"
 
-    # The agent: it is process 1's child, and comes back.
+    # The agent is started again by its init, and is who it was.
     sandbox, machine = machine_of(icebox, lambda: Sandbox.create(timeout=300))
     sandbox.files.write("/tmp/kept", "kept")
-    sandbox.commands.run("kill -9 $(pidof thawd | tr ' ' '\\n' | grep -vx 1)", user="root", background=True)
+    sandbox.commands.run("pkill -9 -x thawd", user="root", background=True)
     wait_for(lambda: sandbox.is_running(request_timeout=5), "the agent is there again", 20)
 
     def works():

@@ -27,7 +27,7 @@ def ids(*states):
     return set(found)
 
 
-with own_icebox("--memory", "160") as icebox:
+with own_icebox("--memory", "256") as icebox:
     point(icebox)
     # Two at a time: each boots or pauses on a core of its own.
     with ThreadPoolExecutor(2) as pool:

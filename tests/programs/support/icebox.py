@@ -51,7 +51,7 @@ class Icebox:
         self.folder.mkdir(parents=True, exist_ok=True)
         images = Path(os.environ["PROGRAMS_IMAGES"])
         self._command = [os.environ["ICEBOX_BIN"], "serve", "--data", str(self.data), "--image", str(images / flavour)]
-        self._command += ["--port", "0", *flags]
+        self._command += ["--verbose", *flags]
         self._process = None
         self.exports = {}
 
