@@ -53,4 +53,5 @@ e2b("logs", sandbox)
 
 e2b("kill", sandbox)
 assert sandbox not in listed("--state", "running,paused")
-assert "not found" in e2b("info", sandbox, code=1).lower()
+gone = e2b("info", sandbox, code=1)
+assert sandbox in gone and "found" in gone, gone

@@ -16,7 +16,7 @@ const type = (terminal, text) => sandbox.pty.sendInput(terminal.pid, new TextEnc
 const sandbox = await Sandbox.create({ timeoutMs: 120_000 })
 const { sandboxId } = sandbox
 await sandbox.files.write('/home/user/notes.txt', 'kept')
-const counting = 'n=0; while sleep 0.2; do n=$((n+1)); echo $n > /tmp/count; done'
+const counting = 'n=0; while sleep 0.2; do n=$((n+1)); echo $n > /tmp/next; mv /tmp/next /tmp/count; done'
 const counter = await sandbox.commands.run(counting, { background: true })
 // Nobody waits for it; its stream ends with the pause.
 counter.wait().catch(() => {})

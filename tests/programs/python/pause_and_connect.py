@@ -25,7 +25,8 @@ def shows(terminal, text):
 
 sandbox = Sandbox.create(timeout=120)
 sandbox.files.write("/home/user/notes.txt", "kept")
-counter = sandbox.commands.run("n=0; while sleep 0.2; do n=$((n+1)); echo $n > /tmp/count; done", background=True)
+count = "n=0; while sleep 0.2; do n=$((n+1)); echo $n > /tmp/next; mv /tmp/next /tmp/count; done"
+counter = sandbox.commands.run(count, background=True)
 
 # A Python session with a variable in it.
 terminal = sandbox.pty.create(PtySize(rows=24, cols=80))
