@@ -1,6 +1,7 @@
 //! The local sandbox host as a program.
 
 mod demo;
+mod serve;
 
 use std::io;
 use std::path::PathBuf;
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use icebox::guest::chain;
+use serve::ServeError;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// VMs that can be paused and resumed, with the agent in them, on this machine.
@@ -24,6 +27,8 @@ enum Verb {
     /// Shows a running program that survives a pause of its VM: boots, counts, pauses to files, waits with nothing
     /// running, resumes, and looks whether all is as promised.
     Demo(Demo),
+    /// Serves E2B's API on this machine: SDKs make, use, pause and resume sandboxes here. Prints what to set for them.
+    Serve(serve::Flags),
 }
 
 #[derive(clap::Args)]
@@ -43,7 +48,20 @@ struct Demo {
 }
 
 fn main() -> ExitCode {
-    let Verb::Demo(demo) = Arguments::parse().verb;
+    let done = match Arguments::parse().verb {
+        Verb::Demo(demo) => show(demo),
+        Verb::Serve(flags) => serve(flags),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("error: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn show(demo: Demo) -> Result<(), String> {
     let plan = demo::Plan {
         image: demo.image,
         flavour: demo.flavour,
@@ -51,20 +69,8 @@ fn main() -> ExitCode {
         wait: Duration::from_secs(demo.wait),
     };
     // Before we listen to signals, which end a long build as they end any program.
-    let image = match demo::image(&plan) {
-        Ok(image) => image,
-        Err(error) => {
-            eprintln!("error: {}", chain(&error));
-            return ExitCode::FAILURE;
-        }
-    };
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: starting a runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let image = demo::image(&plan).map_err(|error| chain(&error))?;
+    let runtime = runtime()?;
     let shown = runtime.block_on(async {
         let interrupted = interrupted().map_err(|error| format!("listening to signals: {error}"))?;
         tokio::select! {
@@ -74,13 +80,23 @@ fn main() -> ExitCode {
     });
     // Waits for threads that still write or remove files.
     drop(runtime);
-    match shown {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(text) => {
-            eprintln!("error: {text}");
-            ExitCode::FAILURE
-        }
+    shown
+}
+
+fn serve(flags: serve::Flags) -> Result<(), String> {
+    serve::prepare(&flags).map_err(|error| chain(&error))?;
+    let runtime = runtime()?;
+    let served = runtime.block_on(serve::run(flags));
+    match served {
+        // At once: what threads still do is swept up by the next icebox. QEMUs go with us.
+        Err(ServeError::Cut) => runtime.shutdown_background(),
+        _ => drop(runtime),
     }
+    served.map_err(|error| chain(&error))
+}
+
+fn runtime() -> Result<Runtime, String> {
+    Runtime::new().map_err(|error| format!("starting a runtime: {error}"))
 }
 
 /// Listens from now on; returns what waits for Ctrl-C or SIGTERM. SIGHUP is left to the kernel: who says `nohup` has it

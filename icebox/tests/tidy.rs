@@ -6,19 +6,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floor; the table of the crate's page.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 16] = [
     ("folder", 0),
     ("sys", 0),
     ("qmp", 1),
     ("agent", 1),
     ("host", 1),
     ("image", 1),
+    ("store", 1),
     ("disk", 2),
     ("vm", 3),
     ("snapshot", 4),
     ("template", 5),
     ("guest", 6),
     ("sandbox", 6),
+    ("api", 7),
+    ("proxy", 7),
+    ("page", 8),
 ];
 /// Longest source file, in lines.
 const LONGEST: usize = 300;

@@ -1,10 +1,7 @@
 //! From a checked wish to a child with its files, its place and its handle.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-use nix::libc;
 
 use super::files::Files;
 use super::input::Input;
@@ -13,8 +10,8 @@ use super::spec::{SpawnSpec, Stdio};
 use super::task::Child;
 use super::{Handle, ProcessError};
 use crate::base::{Lives, Tasks};
-use crate::sys::spawn::{Image, Spawned, spawn};
-use crate::workload::{Class, Leaf, Workload};
+use crate::sys::spawn::Image;
+use crate::workload::{self, Class, Workload};
 
 /// Opens what the program needs, forks it, and closes its side of everything.
 pub(super) fn launch(
@@ -41,7 +38,7 @@ pub(super) fn launch(
         terminal: files.terminal.is_some(),
     };
     let refused = |source| ProcessError::Start { program: spec.command.program.clone(), source };
-    let (spawned, leaf) = fork(&image, workload.place(class)).map_err(refused)?;
+    let (spawned, leaf) = workload::start(&image, workload.place(class)).map_err(refused)?;
     drop(image);
     let Files { terminal, input, output: sources, .. } = files;
     let handle = Handle {
@@ -66,24 +63,4 @@ pub(super) fn launch(
         // The host's own programs run on while all others stand still.
         lives: if spec.system { Lives::always() } else { lives.clone() },
     })
-}
-
-/// Starts a program in its leaf; where the kernel allows no birth there (a threaded or busy parent, a cgroup that is
-/// not ours), in our own cgroup.
-fn fork(image: &Image<'_>, leaf: Option<Leaf>) -> io::Result<(Spawned, Option<Leaf>)> {
-    let Some(leaf) = leaf else { return Ok((spawn(image, None)?, None)) };
-    let spawned = match spawn(image, Some(leaf.fd())) {
-        Ok(spawned) if spawned.placed => return Ok((spawned, Some(leaf))),
-        spawned => spawned,
-    };
-    let _ = leaf.remove();
-    match spawned {
-        Ok(spawned) => Ok((spawned, None)),
-        // These say that the machine is full, wherever the program is born.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE)) => Err(error),
-        Err(error) => {
-            tracing::warn!(%error, "a program cannot be started in its cgroup");
-            Ok((spawn(image, None)?, None))
-        }
-    }
 }

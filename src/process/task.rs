@@ -54,7 +54,7 @@ impl Child {
                 let _ = handle.kill();
                 wait_for_end(&handle.pidfd).await;
                 wait::reap(handle.pidfd.as_fd());
-                clean(handle.leaf.clone()).await;
+                removed(handle.leaf.clone()).await;
                 let _ = told.send(Err(error));
             }
             Ok(running) => {
@@ -119,7 +119,14 @@ impl Running {
         drop(self.pidfd);
         let leaf = handle.leaf.clone();
         drop(handle);
-        clean(leaf).await;
+        removed(leaf).await;
+    }
+}
+
+/// Waits until a program's cgroup is removed.
+async fn removed(leaf: Option<Arc<Leaf>>) {
+    if let Some(leaf) = leaf {
+        leaf.removed().await;
     }
 }
 
@@ -198,23 +205,6 @@ async fn ended(pidfd: &AsyncFd<Arc<OwnedFd>>) -> Ended {
                 return Ended::Code(-1);
             }
         }
-    }
-}
-
-/// Removes a cgroup once the last descendant has left it; wakes for that event only.
-async fn clean(leaf: Option<Arc<Leaf>>) {
-    let Some(leaf) = leaf else { return };
-    if leaf.remove().is_ok() {
-        return;
-    }
-    let Ok(events) = leaf.events().and_then(|file| poll::register(file, Interest::PRIORITY)) else { return };
-    while let Err(error) = leaf.remove() {
-        if error.kind() != io::ErrorKind::ResourceBusy {
-            tracing::warn!(%error, "cannot remove the cgroup of a process");
-            return;
-        }
-        let Ok(mut ready) = events.ready(Interest::PRIORITY).await else { return };
-        ready.clear_ready();
     }
 }
 

@@ -15,7 +15,7 @@
 //!   containers
 //! - [`mount`](mod@mount) attaching a file system whose server may never answer, [`mountinfo`] words of the table
 //!   of mounts, [`place`] putting a file in the place of another
-//! - [`link`](mod@link) network interfaces, [`priority`] standing against others
+//! - [`priority`] standing against others
 
 pub mod advise;
 pub mod clock;
@@ -28,7 +28,6 @@ pub mod guard;
 pub mod hosttime;
 pub mod kmsg;
 pub mod limits;
-pub mod link;
 pub mod memory;
 pub mod mount;
 pub mod mountinfo;

@@ -23,9 +23,10 @@
 //!
 //! - `window` one freeze: what is ours, what is the guest's; `sweep` which cgroups a hierarchy freeze stops
 //! - `settle` the wait; `straggler` who it waited for in vain; `audit` what a resume finds
-//! - `cgroup` the files themselves
+//! - `cgroup` the files themselves; `birth` a program's start in its leaf, and the leaf's end
 
 mod audit;
+mod birth;
 mod cgroup;
 mod freeze;
 mod leaf;
@@ -40,6 +41,7 @@ mod tree;
 mod window;
 
 pub use audit::Audit;
+pub use birth::start;
 pub use freeze::{Counts, DEFAULT_MAX_CGROUPS, Freezer, MAX_CGROUPS, Mode, ThawOutcome};
 pub use leaf::Leaf;
 pub use record::Record;

@@ -21,6 +21,7 @@ pub use error::AgentError;
 pub use lifecycle::Thaw;
 pub use program::{Output, Program, Running};
 pub use time::{ClockOffset, unix_time};
+pub(crate) use time::{parse, rfc3339};
 
 /// How long an ordinary call may take; under emulation on a busy machine a small one was seen to take 2 s.
 pub const CALL_LIMIT: Duration = Duration::from_secs(20);
@@ -47,6 +48,18 @@ impl Agent {
     #[must_use]
     pub fn with_token(self, token: impl Into<String>) -> Self {
         Self { token: Some(token.into()), ..self }
+    }
+
+    /// Sends no access token.
+    #[must_use]
+    pub fn without_token(self) -> Self {
+        Self { token: None, ..self }
+    }
+
+    /// Sends an access token.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
     }
 
     /// Where it listens, on the host.
@@ -89,12 +102,25 @@ impl Agent {
         }
     }
 
+    /// Asks for the machine's measurements: the object that `GET /metrics` answers.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn metrics(&self) -> Result<Value, AgentError> {
+        match self.get("/metrics", CALL_LIMIT).await? {
+            (200, body) => {
+                serde_json::from_slice(&body).map_err(|error| AgentError::strange("measure", error.to_string()))
+            }
+            (status, body) => Err(AgentError::status("measure".into(), status, &body)),
+        }
+    }
+
     /// Brings the guest our time and, as hosts do after every start, `more` (`envVars`, `accessToken`, `defaultUser`).
     ///
     /// # Errors
     /// [`AgentError`].
     pub async fn init(&self, more: &Value) -> Result<(), AgentError> {
-        let mut body = json!({"timestamp": time::rfc3339(unix_time())});
+        let mut body = json!({"timestamp": rfc3339(unix_time())});
         if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
             body.extend(more.clone());
         }

@@ -63,7 +63,7 @@ pub fn unix_time() -> Duration {
 }
 
 /// Writes a time as RFC 3339 wants it, in UTC with nanoseconds.
-pub(super) fn rfc3339(since_epoch: Duration) -> String {
+pub(crate) fn rfc3339(since_epoch: Duration) -> String {
     let seconds = since_epoch.as_secs();
     let (days, of_day) = (seconds / DAY, seconds % DAY);
     // The civil calendar from days since 1970-01-01, in eras of 400 years that begin on 1 March.
@@ -80,7 +80,7 @@ pub(super) fn rfc3339(since_epoch: Duration) -> String {
 }
 
 /// Reads what protobuf writes for a time: RFC 3339 in UTC, with up to nine digits of a second.
-fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
     let numbers = |text: &str, parting: char| -> Option<[u64; 3]> {

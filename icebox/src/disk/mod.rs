@@ -54,6 +54,12 @@ impl Disk {
         self.layers
     }
 
+    /// What the guest sees, in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.base_stamp.size
+    }
+
     /// Name of the top layer in the VM's folder.
     #[must_use]
     pub fn top(&self) -> String {

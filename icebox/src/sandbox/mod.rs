@@ -8,16 +8,30 @@
 //! creating ──► running ◄──► pausing/resuming ◄──► paused ──► (killed: gone)
 //! ```
 
+mod care;
+mod copies;
+mod create;
 mod error;
+mod face;
+mod ground;
 mod id;
+mod idle;
+mod keeper;
+mod metrics;
+mod open;
+mod pausing;
+mod record;
+mod recover;
+mod rules;
+mod sandboxes;
+mod stall;
+mod start;
 mod types;
+mod waking;
 
 pub use error::SandboxError;
 pub use id::SandboxId;
+pub use sandboxes::Sandboxes;
 pub use types::{
     Create, Fork, Lifecycle, ListedSnapshot, Metric, OnTimeout, PauseMode, Phase, Reach, Settings, State, View,
 };
-
-mod sandboxes;
-
-pub use sandboxes::Sandboxes;

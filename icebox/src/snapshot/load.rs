@@ -15,7 +15,8 @@ use super::manifest::{DEVICES_FILE, MEMORY_FILE, Snapshot};
 use super::report::{Phases, ResumeReport};
 use super::save::{outcome, tell_all};
 use crate::host::Qemu;
-use crate::vm::{Network, Parts, Start, Vm, new_folder};
+use crate::image::Image;
+use crate::vm::{Boot, Network, Parts, Start, Vm, new_folder};
 
 /// How long a resume may take: 0.3 s, and 5 s at the worst on a busy machine.
 const RESUME_LIMIT: Duration = Duration::from_secs(20);
@@ -77,6 +78,22 @@ impl Snapshot {
         report.thaw = phases.next();
         report.total = phases.total();
         Ok(Resumed { vm, report })
+    }
+
+    /// Boots a VM from the disk of this snapshot in `folder`, as after a loss of power, or a shutdown when filesystems
+    /// were frozen for the pause; the memory is left out. The agent answers then. The snapshot stays as it is.
+    ///
+    /// # Errors
+    /// As [`Snapshot::resume`].
+    pub async fn boot(&self, qemu: &Qemu, image: &Image, boot: &Boot, folder: &Path) -> Result<Vm, SnapshotError> {
+        let folder = new_folder(folder)?;
+        self.manifest.disk.share(&self.folder, folder.path())?;
+        let (disk, flavour) = (self.manifest.disk.clone(), self.manifest.flavour.clone());
+        let parts = Parts { qemu: qemu.clone(), hardware: boot.hardware.clone(), disk, flavour };
+        let start = Start::Boot { image, append: &boot.append };
+        let vm = Vm::start(parts, start, &boot.network, folder).await?;
+        vm.ready(boot.within).await?;
+        Ok(vm)
     }
 
     async fn spawn(&self, qemu: &Qemu, network: &Network, folder: &Path) -> Result<Vm, SnapshotError> {

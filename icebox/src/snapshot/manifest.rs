@@ -32,6 +32,9 @@ pub(super) struct Manifest {
     pub(super) frozen: Option<Value>,
     /// When the CPUs had stopped, in nanoseconds since the epoch.
     pub(super) stopped_unix_ns: u64,
+    /// There is no memory, and there are no devices: it can only be booted.
+    #[serde(default)]
+    pub(super) disk_only: bool,
 }
 
 /// A paused VM. It can be resumed any number of times, also at once; each VM is then a copy of its own.
@@ -83,10 +86,22 @@ impl Snapshot {
         &self.manifest.flavour
     }
 
+    /// The size of its disk, as the guest sees it, in bytes.
+    #[must_use]
+    pub fn disk_size(&self) -> u64 {
+        self.manifest.disk.size()
+    }
+
     /// What the companion got for its freeze.
     #[must_use]
     pub fn frozen(&self) -> Option<&Value> {
         self.manifest.frozen.as_ref()
+    }
+
+    /// Has no memory: it can be booted, and not resumed.
+    #[must_use]
+    pub fn is_disk_only(&self) -> bool {
+        self.manifest.disk_only
     }
 
     /// When the guest stopped, in nanoseconds since the epoch.
@@ -100,7 +115,7 @@ impl Snapshot {
     /// # Errors
     /// [`SnapshotError::File`].
     pub fn bytes(&self) -> Result<Bytes, SnapshotError> {
-        bytes(&self.folder, &self.manifest.disk).map_err(SnapshotError::file("measuring", &self.folder))
+        bytes(&self.folder, &self.manifest).map_err(SnapshotError::file("measuring", &self.folder))
     }
 
     /// Removes it. VMs that were resumed from it go on; their room comes free when they end.
@@ -117,9 +132,14 @@ impl Snapshot {
         removed().map_err(SnapshotError::file("removing", &self.folder))
     }
 
+    /// Names of its files, but for the manifest.
+    pub(super) fn files(&self) -> impl Iterator<Item = String> {
+        let memory = [MEMORY_FILE, DEVICES_FILE].into_iter().filter(|_| !self.manifest.disk_only);
+        memory.map(str::to_owned).chain(self.manifest.disk.names())
+    }
+
     fn is_whole(&self) -> Result<(), SnapshotError> {
-        let files = [MEMORY_FILE, DEVICES_FILE].map(str::to_owned).into_iter().chain(self.manifest.disk.names());
-        for name in files {
+        for name in self.files() {
             let path = self.folder.join(&name);
             let length = fs::metadata(&path).map_err(SnapshotError::file("opening", &path))?.len();
             if name == MEMORY_FILE && length != self.manifest.hardware.memory_bytes() {
@@ -131,9 +151,9 @@ impl Snapshot {
     }
 }
 
-pub(super) fn bytes(folder: &Path, disk: &Disk) -> io::Result<Bytes> {
-    let file = |name: &str| bytes_on_disk(&folder.join(name));
-    Ok(Bytes { memory: file(MEMORY_FILE)?, devices: file(DEVICES_FILE)?, disk: disk.bytes(folder)? })
+pub(super) fn bytes(folder: &Path, manifest: &Manifest) -> io::Result<Bytes> {
+    let file = |name: &str| if manifest.disk_only { Ok(0) } else { bytes_on_disk(&folder.join(name)) };
+    Ok(Bytes { memory: file(MEMORY_FILE)?, devices: file(DEVICES_FILE)?, disk: manifest.disk.bytes(folder)? })
 }
 
 impl Manifest {
@@ -144,7 +164,7 @@ impl Manifest {
         frozen: Option<Value>,
         stopped_unix_ns: u64,
     ) -> Self {
-        Self { format: FORMAT, flavour, hardware, disk, frozen, stopped_unix_ns }
+        Self { format: FORMAT, flavour, hardware, disk, frozen, stopped_unix_ns, disk_only: false }
     }
 
     /// Writes it into `folder`; returns where.

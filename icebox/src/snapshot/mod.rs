@@ -32,6 +32,7 @@ mod load;
 mod manifest;
 mod report;
 mod save;
+mod share;
 mod stream;
 
 pub use companion::{Companion, Guided, Silent};

@@ -44,6 +44,13 @@ impl Default for Pause {
     }
 }
 
+/// What a pause is to leave.
+#[derive(Clone, Copy)]
+struct Wish {
+    durable: bool,
+    disk_only: bool,
+}
+
 /// A pause that is done.
 #[derive(Debug)]
 pub struct Paused {
@@ -67,9 +74,34 @@ impl Vm {
         options: Pause,
         companion: &impl Companion,
     ) -> Result<Paused, PauseError> {
+        self.pause_to(folder, options, companion, false).await
+    }
+
+    /// Pauses as [`Vm::pause`] does and keeps the disk alone, to be booted again: `companion` should freeze filesystems
+    /// too.
+    ///
+    /// # Errors
+    /// As [`Vm::pause`].
+    pub async fn pause_disk(
+        &mut self,
+        folder: &Path,
+        options: Pause,
+        companion: &impl Companion,
+    ) -> Result<Paused, PauseError> {
+        self.pause_to(folder, options, companion, true).await
+    }
+
+    async fn pause_to(
+        &mut self,
+        folder: &Path,
+        options: Pause,
+        companion: &impl Companion,
+        disk_only: bool,
+    ) -> Result<Paused, PauseError> {
         let mut phases = Phases::new();
         let mut report = PauseReport::default();
-        let saved = self.save(folder, options, companion, &mut phases, &mut report).await;
+        let wish = Wish { durable: options.durable, disk_only };
+        let saved = self.save(folder, wish, companion, &mut phases, &mut report).await;
         let snapshot = match saved {
             Ok(snapshot) => snapshot,
             Err(source) => return Err(self.go_on(companion, report.frozen, source).await),
@@ -89,7 +121,7 @@ impl Vm {
     async fn save(
         &self,
         to: &Path,
-        options: Pause,
+        wish: Wish,
         companion: &impl Companion,
         phases: &mut Phases,
         report: &mut PauseReport,
@@ -101,17 +133,20 @@ impl Vm {
         self.stop().await?;
         let stopped_unix_ns = u64::try_from(unix_time().as_nanos()).unwrap_or(u64::MAX);
         report.stop = phases.next();
-        let written = self.write_memory(folder.path()).await;
-        self.explained_snapshot(written).await?;
+        if !wish.disk_only {
+            let written = self.write_memory(folder.path()).await;
+            self.explained_snapshot(written).await?;
+        }
         report.save = phases.next();
         let parts = &self.parts;
         parts.disk.share(self.folder.path(), folder.path())?;
         let frozen = report.frozen.clone();
         let (flavour, hardware) = (parts.flavour.clone(), parts.hardware.clone());
-        let manifest = Manifest::new(flavour, hardware, parts.disk.clone(), frozen, stopped_unix_ns);
+        let mut manifest = Manifest::new(flavour, hardware, parts.disk.clone(), frozen, stopped_unix_ns);
+        manifest.disk_only = wish.disk_only;
         manifest.write(folder.path())?;
-        report.bytes = bytes(folder.path(), &parts.disk).map_err(SnapshotError::file("measuring", to))?;
-        let folder = if options.durable { sync(folder).await? } else { folder };
+        report.bytes = bytes(folder.path(), &manifest).map_err(SnapshotError::file("measuring", to))?;
+        let folder = if wish.durable { sync(folder).await? } else { folder };
         // Last, and not in another thread: that would go on when nobody waits for it any more.
         let to = publish(folder, to)?;
         Ok(Snapshot::at(to, manifest))
@@ -174,7 +209,7 @@ impl Drop for End<'_> {
 }
 
 /// Makes the folder in which a snapshot grows, beside the place where it will be.
-fn staging(to: &Path) -> Result<Folder, SnapshotError> {
+pub(super) fn staging(to: &Path) -> Result<Folder, SnapshotError> {
     if fs::symlink_metadata(to).is_ok() {
         return Err(SnapshotError::file("making", to)(io::ErrorKind::AlreadyExists.into()));
     }
@@ -231,7 +266,7 @@ pub(super) async fn outcome(qmp: &Qmp, events: &mut Events, what: &'static str) 
 }
 
 /// Puts what has grown in `folder` on the disk. Giving up removes the folder, at the latest when this would have ended.
-async fn sync(folder: Folder) -> Result<Folder, SnapshotError> {
+pub(super) async fn sync(folder: Folder) -> Result<Folder, SnapshotError> {
     let syncing = spawn_blocking(move || {
         for entry in fs::read_dir(folder.path())? {
             File::open(entry?.path())?.sync_all()?;
@@ -244,7 +279,7 @@ async fn sync(folder: Folder) -> Result<Folder, SnapshotError> {
 }
 
 /// Gives a grown snapshot its name; returns where it is.
-fn publish(folder: Folder, to: &Path) -> Result<PathBuf, SnapshotError> {
+pub(super) fn publish(folder: Folder, to: &Path) -> Result<PathBuf, SnapshotError> {
     // It grew beside, and its own path has no links in it.
     let name = to.file_name().unwrap_or_default();
     let to = folder.path().with_file_name(name);
@@ -255,7 +290,7 @@ fn publish(folder: Folder, to: &Path) -> Result<PathBuf, SnapshotError> {
 }
 
 /// Puts the name of a snapshot on the disk.
-async fn sync_name(snapshot: &Path) {
+pub(super) async fn sync_name(snapshot: &Path) {
     let Some(parent) = snapshot.parent().map(Path::to_owned) else { return };
     // The snapshot is there already; when its name cannot be written, neither can it be taken back.
     let _ = spawn_blocking(move || File::open(parent).and_then(|parent| parent.sync_all())).await;

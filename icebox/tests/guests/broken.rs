@@ -14,14 +14,7 @@ use icebox::vm::{Boot, Hardware, Vm, VmError};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::support::{COUNTER, Folder, count, eventually, lives};
-
-/// Processes of QEMU whose files are in `folder`.
-fn qemus_in(folder: &Path) -> Vec<u32> {
-    let in_it = |pid: &u32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder));
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(in_it).collect()
-}
+use crate::support::{COUNTER, Folder, Tmpfs, count, eventually, lives, qemus_in};
 
 fn boot_with(image: &Image, append: &str, within: u64, folder: &Path) -> VmError {
     Runtime::new().unwrap().block_on(async {
@@ -124,28 +117,9 @@ fn a_pause_that_is_given_up_at_its_end_leaves_a_snapshot_or_the_vm_and_never_bot
     }
 }
 
-/// A small filesystem in memory.
-struct Tmpfs(Folder);
-
-impl Tmpfs {
-    fn new(size: &str) -> Self {
-        let folder = Folder::new("full");
-        let options = format!("size={size}");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path()).status();
-        assert!(mounted.unwrap().success(), "this test must be able to mount: run it as root");
-        Self(folder)
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
 #[test]
 fn a_full_disk_stops_the_pause_and_not_the_guest() {
-    let small = Tmpfs::new("20m");
+    let small = Tmpfs::new("full", "20m");
     let mut guest = Guest::start("scratch");
     guest.spawn(COUNTER);
     let before = count(&guest);

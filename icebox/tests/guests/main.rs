@@ -6,6 +6,8 @@
 mod awake;
 mod broken;
 mod copies;
+mod host;
 mod pause;
 mod program;
+mod sandboxes;
 mod support;

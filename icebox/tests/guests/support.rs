@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use icebox::guest::Guest;
@@ -66,5 +67,58 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Processes of QEMU whose files are in `folder`.
+pub(crate) fn qemus_in(folder: &Path) -> Vec<u32> {
+    let in_it = |pid: &u32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder));
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(in_it).collect()
+}
+
+/// A small filesystem in memory.
+pub(crate) struct Tmpfs(pub(crate) Folder);
+
+impl Tmpfs {
+    pub(crate) fn new(name: &str, size: &str) -> Self {
+        let folder = Folder::new(name);
+        let options = format!("size={size}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path()).status();
+        assert!(mounted.unwrap().success(), "this test must be able to mount: run it as root");
+        Self(folder)
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+/// A small filesystem in a file.
+pub(crate) struct SmallDisk(Folder);
+
+impl SmallDisk {
+    pub(crate) fn new(name: &str, mib: u64) -> Self {
+        let disk = Self(Folder::new(name));
+        let image = disk.0.join("image");
+        fs::File::create(&image).unwrap().set_len(mib << 20).unwrap();
+        fs::create_dir(disk.mounted()).unwrap();
+        let made = Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(&image).status();
+        assert!(made.unwrap().success(), "this test needs mkfs.ext4");
+        let mounted = Command::new("mount").args(["-o", "loop"]).arg(&image).arg(disk.mounted()).status();
+        assert!(mounted.unwrap().success(), "this test must be able to mount: run it as root");
+        disk
+    }
+
+    pub(crate) fn mounted(&self) -> PathBuf {
+        self.0.join("mounted")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.mounted()).status();
     }
 }

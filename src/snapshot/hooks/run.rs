@@ -15,10 +15,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{HookError, Outcome};
 use crate::base::Tasks;
-use crate::sys::spawn::{FAILURE_BYTES, Image, Spawned, decode_failure, spawn};
+use crate::sys::spawn::{FAILURE_BYTES, Image, Spawned, decode_failure};
 use crate::sys::wait::{self, Ended};
 use crate::sys::{fd, poll};
-use crate::workload::{Class, Leaf, Workload};
+use crate::workload::{self, Class, Leaf, Workload};
 
 /// Bytes of output that are kept: the last ones, which say why it failed.
 pub(super) const OUTPUT: usize = 4096;
@@ -99,7 +99,7 @@ impl Child {
             stdio: [input.as_fd(), theirs.as_fd(), theirs.as_fd()],
             terminal: false,
         };
-        let (Spawned { pid, pidfd, failure, .. }, leaf) = fork(&image, workload)?;
+        let (Spawned { pid, pidfd, failure, .. }, leaf) = workload::start(&image, workload.place(Class::Hook))?;
         let pidfd = Arc::new(pidfd);
         // A child that cannot be followed is not left running.
         let pidfd = poll::register(Arc::clone(&pidfd), Interest::READABLE)
@@ -213,30 +213,9 @@ async fn settle(parts: Arc<Parts>, output: Arc<AsyncFd<OwnedFd>>) {
     if parts.is_over() {
         return;
     }
-    let Some(leaf) = &parts.leaf else { return };
-    let Ok(events) = leaf.events().and_then(|file| poll::register(file, Interest::PRIORITY)) else { return };
-    while leaf.remove().is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy) {
-        let Ok(mut ready) = events.ready(Interest::PRIORITY).await else { return };
-        ready.clear_ready();
+    if let Some(leaf) = &parts.leaf {
+        leaf.removed().await;
     }
-}
-
-/// Starts a program in a cgroup of its own; in ours where the kernel allows no birth there.
-fn fork(image: &Image<'_>, workload: &Workload) -> io::Result<(Spawned, Option<Leaf>)> {
-    if let Some(leaf) = workload.place(Class::Hook) {
-        match spawn(image, Some(leaf.fd())) {
-            Ok(spawned) if spawned.placed => return Ok((spawned, Some(leaf))),
-            Ok(spawned) => {
-                let _ = leaf.remove();
-                return Ok((spawned, None));
-            }
-            Err(error) => {
-                let _ = leaf.remove();
-                tracing::warn!(%error, "a hook cannot be started in its cgroup");
-            }
-        }
-    }
-    Ok((spawn(image, None)?, None))
 }
 
 /// The leader first: a shell that sees its child die would go on with the next command.

@@ -61,6 +61,20 @@ pub fn index(name: &str) -> io::Result<u32> {
     Ok(nix::net::if_::if_nametoindex(name)?)
 }
 
+/// Takes an interface up.
+///
+/// # Errors
+/// EPERM without `CAP_NET_ADMIN`, and what the driver says.
+pub fn up(socket: &mut Socket, index: u32) -> io::Result<()> {
+    let up = u32::try_from(libc::IFF_UP).unwrap_or(1).to_ne_bytes();
+    // ifinfomsg: family, padding, type, index, flags, mask of the flags that change.
+    let mut body = [0; LINK];
+    body[4..8].copy_from_slice(&index.to_ne_bytes());
+    body[8..12].copy_from_slice(&up);
+    body[12..].copy_from_slice(&up);
+    socket.change(&mut Message::new(libc::RTM_NEWLINK, &body), 0)
+}
+
 /// Lists the addresses of all interfaces.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 
-use super::link::{Held, add_address, index};
+use super::link::{self, Held, add_address, index};
 use super::{Family, Follow, Message, Socket};
 use crate::sys::namespace;
 
@@ -43,11 +43,7 @@ pub(crate) fn cable(name: &str, peer: &str, there: &File) {
 
 /// Takes an interface up.
 pub(crate) fn up(name: &str) {
-    let mut body = [0; 16];
-    body[4..8].copy_from_slice(&index(name).unwrap().to_ne_bytes());
-    body[8] = 1;
-    body[12] = 1;
-    routes().change(&mut Message::new(libc::RTM_NEWLINK, &body), 0).unwrap();
+    link::up(&mut routes(), index(name).unwrap()).unwrap();
 }
 
 /// Gives an interface an address, and waits until the kernel knows it as its own, which it does later for IPv6.
