@@ -17,6 +17,9 @@ pub(super) enum Version {
     Two,
 }
 
+/// A key in metadata that means more than itself.
+const AUTO_RESUME: &str = "auto_resume";
+
 /// Reads what is wished for.
 pub(super) fn read(fields: &Fields, version: Version) -> Result<Create, Refusal> {
     // Accepting these without having them would hand out another sandbox than the client asked for.
@@ -33,12 +36,13 @@ pub(super) fn read(fields: &Fields, version: Version) -> Result<Create, Refusal>
         Version::Two => (true, Duration::from_secs(300)),
     };
     let network = Network::of_wish(fields)?;
+    let metadata = fields.texts("metadata")?;
     Ok(Create {
         template: template.into(),
         timeout: timeout.unwrap_or(default),
-        metadata: fields.texts("metadata")?,
         env_vars: variables(fields)?,
-        lifecycle: lifecycle(fields)?,
+        lifecycle: lifecycle(fields, &metadata)?,
+        metadata,
         secure,
         allow_internet: network.internet,
         allow_public_traffic: network.public,
@@ -57,7 +61,7 @@ fn variables(fields: &Fields) -> Result<BTreeMap<String, String>, Refusal> {
     Ok(variables)
 }
 
-fn lifecycle(fields: &Fields) -> Result<Lifecycle, Refusal> {
+fn lifecycle(fields: &Fields, metadata: &BTreeMap<String, String>) -> Result<Lifecycle, Refusal> {
     let on_timeout = on_timeout(fields)?.unwrap_or(OnTimeout::Kill);
     let resume = fields.object("autoResume")?.unwrap_or_default();
     let auto_resume = resume.truth("enabled")?.unwrap_or(false);
@@ -65,6 +69,8 @@ fn lifecycle(fields: &Fields) -> Result<Lifecycle, Refusal> {
         let how = "is true, but the sandbox is killed at its timeout (autoPause): nothing is left to be resumed";
         return Err(resume.wrong("enabled", how));
     }
+    // The older way to say it, which Novita's documentation has; it also holds for pauses that a client asks for.
+    let auto_resume = auto_resume || metadata.get(AUTO_RESUME).is_some_and(|value| value.eq_ignore_ascii_case("true"));
     Ok(Lifecycle { on_timeout, auto_resume })
 }
 
@@ -107,6 +113,14 @@ mod tests {
         assert_eq!((wish.metadata["k"].as_str(), wish.env_vars["A"].as_str()), ("v", "1=2"));
         assert_eq!(wish.lifecycle, Lifecycle { on_timeout: OnTimeout::Pause(PauseMode::Full), auto_resume: true });
         assert_eq!((wish.allow_internet, wish.allow_public_traffic), (Some(true), false));
+    }
+
+    #[test]
+    fn metadata_may_say_that_requests_resume() {
+        for (value, expected) in [("true", true), ("True", true), ("false", false), ("1", false)] {
+            let body = format!(r#"{{"templateID":"base","metadata":{{"auto_resume":"{value}"}}}}"#);
+            assert_eq!(of(&body, Version::One).unwrap().lifecycle.auto_resume, expected, "{value}");
+        }
     }
 
     #[test]
