@@ -22,15 +22,18 @@ with own_icebox() as icebox:
     sandbox, machine = machine_of(icebox, lambda: Sandbox.create(timeout=300))
     sandbox.files.write("/tmp/kept", "kept")
     sandbox.commands.run("pkill -9 -x thawd", user="root", background=True)
-    wait_for(lambda: sandbox.is_running(request_timeout=5), "the agent is there again", 20)
+    said = []
 
     def works():
         try:
-            return sandbox.commands.run("cat /tmp/kept", timeout=10).stdout == "kept"
-        except Exception:
-            return False
+            said.append(sandbox.commands.run("echo $(id -un) $(cat /tmp/kept)", timeout=10).stdout)
+        except Exception as broken:
+            said.append(repr(broken))
+        # Not only once: the old agent may still answer.
+        return said[-3:] == ["user kept\n"] * 3
 
-    wait_for(works, "commands run again", 20)
+    wait_for(works, lambda: f"commands run again, as the same user: {said}", 40)
+    print("after the agent was killed, commands said:", said)
     sandbox.pause()
     sandbox.connect(timeout=300)
     assert sandbox.files.read("/tmp/kept") == "kept"

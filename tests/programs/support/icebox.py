@@ -1,5 +1,6 @@
 """One `icebox serve`: started, told where it is, ended, and looked after."""
 
+import ctypes
 import os
 import re
 import shutil
@@ -41,6 +42,11 @@ def wait_for(condition, says, deadline):
         time.sleep(0.05)
 
 
+def end_with_parent():
+    """Die with the runner, however it dies (prctl 1 is PR_SET_PDEATHSIG); it takes its VMs along."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 class Icebox:
     """One data folder and the icebox that serves it, which may be killed and started again."""
 
@@ -65,6 +71,7 @@ class Icebox:
             stderr=open(self.log, "a", encoding="utf-8"),
             env={**clean, "RUST_BACKTRACE": "1"},
             start_new_session=True,
+            preexec_fn=end_with_parent,
         )
         self.exports, ready = {}, threading.Event()
         reader = threading.Thread(target=self._read, args=(self._process.stdout, ready), daemon=True)
