@@ -50,13 +50,19 @@ def end_with_parent():
 class Icebox:
     """One data folder and the icebox that serves it, which may be killed and started again."""
 
-    def __init__(self, folder, *flags, flavour="debian"):
+    def __init__(self, folder, *flags):
         self.folder = Path(folder)
         self.data = self.folder / "data"
         self.log = self.folder / "log"
         self.folder.mkdir(parents=True, exist_ok=True)
-        images = Path(os.environ["PROGRAMS_IMAGES"])
-        self._command = [os.environ["ICEBOX_BIN"], "serve", "--data", str(self.data), "--image", str(images / flavour)]
+        self._command = [
+            os.environ["ICEBOX_BIN"],
+            "serve",
+            "--data",
+            str(self.data),
+            "--image",
+            os.environ["PROGRAMS_IMAGE"],
+        ]
         self._command += ["--verbose", *flags]
         self._process = None
         self.exports = {}

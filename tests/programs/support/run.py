@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -174,7 +175,10 @@ def main(words):
         if icebox.running():
             icebox.kill()
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"the programs took {time.monotonic() - began:.0f} s")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(
+        f"the programs took {time.monotonic() - began:.0f} s, and {used.ru_utime + used.ru_stime:.0f} s of processors"
+    )
     for one in run.failed:
         print(f"failed: {one.title}")
     print(f"{len(run.passed)} passed, {len(run.failed)} failed")
