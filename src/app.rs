@@ -1,5 +1,6 @@
 //! The composition root: settings become rooms, rooms become one router, the router is served until a signal.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,17 +9,20 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 use tower::Layer;
 
+use crate::activity::{self, Activity, Holds, Pulse};
 use crate::base::{Admission, Life, Lives, Tasks};
 use crate::config::Config;
 use crate::fs::Files;
 use crate::host::{Authorities, Environment, Metadata, Mounts, Services, marker};
 use crate::identity::{Accounts, Defaults, Gate};
+use crate::ports::Ports;
 use crate::process::Table;
 use crate::proto::filesystem::filesystem_server::FilesystemServer;
 use crate::proto::process::process_server::ProcessServer;
+use crate::proto::thawd::v1::activity_server::ActivityServer;
 use crate::proto::thawd::v1::lifecycle_server::LifecycleServer;
 use crate::server::{Address, BindError, Connections, Listener, bind, serve, stack::stack};
-use crate::snapshot::{self, Surroundings};
+use crate::snapshot::{self, Lifecycle, Surroundings};
 use crate::workload::Workload;
 use crate::{http, proto, rpc, wire};
 
@@ -26,10 +30,11 @@ use crate::{http, proto, rpc, wire};
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// The RPC services, by the names in their paths.
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "process.Process",
     "filesystem.Filesystem",
     "thawd.v1.Lifecycle",
+    "thawd.v1.Activity",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
@@ -43,6 +48,8 @@ pub struct App {
     table: Table,
     tasks: Tasks,
     connections: Connections,
+    /// Attached for as long as it is kept.
+    _ports: Option<Ports>,
 }
 
 impl App {
@@ -51,13 +58,7 @@ impl App {
     /// # Errors
     /// A listener that cannot be opened.
     pub async fn build(config: Config) -> Result<Self, BindError> {
-        let mut listeners = Vec::new();
-        let mut places: Vec<_> = config.listen.iter().collect();
-        // The port last: who finds it open finds the others open too.
-        places.sort_by_key(|address| matches!(address, Address::Tcp(_)));
-        for address in places {
-            listeners.push(bind(address).await?);
-        }
+        let listeners = open(&config.listen).await?;
         let tasks = Tasks::default();
         let accounts = Arc::new(Accounts::default());
         let defaults = Arc::new(Defaults::new(config.user, config.workdir));
@@ -66,22 +67,27 @@ impl App {
         let workload = Arc::new(Workload::prepare(&config.workload));
         let life = watch::Sender::new(Life::default());
         let lives = Lives::new(life.subscribe());
-        let connections = Connections::new(lives.clone());
-        let table = Table::new(config.process, Arc::clone(&workload), tasks.clone(), lives.clone());
-        let parted = connections.clone();
+        let pulse = Pulse::default();
+        let holds = Holds::new(pulse.clone());
+        let connections = Connections::new(lives.clone()).counted(pulse.clone());
+        let table = Table::new(config.process, Arc::clone(&workload), tasks.clone(), lives.clone(), pulse.clone());
+        let own: Vec<_> = listeners.iter().filter_map(Listener::local_tcp).map(|address| address.port()).collect();
+        let ports = config.ports.and_then(|settings| reach(&settings, &own, &tasks));
+        let cgroups = config.workload.root.filter(|_| workload.has_cgroups());
         let around = Surroundings {
             workload,
             gate: Arc::clone(&gate),
-            part: Box::new(move |limit| {
-                let connections = parted.clone();
-                Box::pin(async move { connections.parted(limit).await })
-            }),
-            ports: listeners.iter().filter_map(Listener::local_tcp).map(|address| address.port()).collect(),
+            part: parting(connections.clone()),
+            ports: own.clone(),
+            loopback_ports: ports.is_some(),
+            holds: holds.clone(),
             life,
         };
         let lifecycle = snapshot::start(config.snapshot, around, &tasks);
         let admission = Admission::new(lives.clone(), lifecycle.gap());
-        let files = Files::new(config.access, Arc::clone(&accounts));
+        let sources = sources(table.clone(), lifecycle.clone(), cgroups, own);
+        let activity = Activity::start(holds, sources, &lives, &tasks);
+        let files = Files::new(config.access, Arc::clone(&accounts)).counted(pulse.clone());
 
         let process = rpc::process::Process::new(
             table.clone(),
@@ -103,9 +109,11 @@ impl App {
                 defaults,
                 gate: Arc::clone(&gate),
             }));
-        let rpc = services(process, filesystem, rpc::lifecycle::Lifecycle::new(lifecycle), lives.clone()).await;
-        let router = stack(plain, rpc, &SERVICES, gate, accounts, admission);
-        Ok(Self { listeners, router, server: config.server, table, tasks, connections })
+        let activity = rpc::activity::Activity::new(activity, lives.clone());
+        let rpc =
+            services(process, filesystem, rpc::lifecycle::Lifecycle::new(lifecycle), activity, lives.clone()).await;
+        let router = stack(plain, rpc, &SERVICES, gate, accounts, admission, pulse);
+        Ok(Self { listeners, router, server: config.server, table, tasks, connections, _ports: ports })
     }
 
     /// Tells the TCP addresses that are open, in the order of the configuration.
@@ -124,6 +132,48 @@ impl App {
         self.table.emptied(DRAIN).await;
         self.tasks.drain(DRAIN).await
     }
+}
+
+/// Opens the listeners, the port last: who finds it open finds the others open too.
+async fn open(places: &[Address]) -> Result<Vec<Listener>, BindError> {
+    let mut places: Vec<_> = places.iter().collect();
+    places.sort_by_key(|address| matches!(address, Address::Tcp(_)));
+    let mut listeners = Vec::new();
+    for address in places {
+        listeners.push(bind(address).await?);
+    }
+    Ok(listeners)
+}
+
+/// Closes the connections of clients when a freeze asks for it.
+fn parting(connections: Connections) -> snapshot::Part {
+    Box::new(move |limit| {
+        let connections = connections.clone();
+        Box::pin(async move { connections.parted(limit).await })
+    })
+}
+
+/// Says where it is known what goes on in the guest.
+fn sources(table: Table, lifecycle: Lifecycle, cgroups: Option<PathBuf>, ports: Vec<u16>) -> activity::Sources {
+    activity::Sources {
+        programs: Box::new(move || table.programs()),
+        paused: Box::new(move || lifecycle.facts().paused),
+        cgroups,
+        ports,
+    }
+}
+
+/// Makes servers on loopback addresses reachable; a kernel that cannot do so is told of once.
+fn reach(settings: &crate::ports::Settings, own: &[u16], tasks: &Tasks) -> Option<Ports> {
+    let opened = Ports::open(settings, own).inspect_err(|error| {
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::info!(%error, cause, "servers on loopback addresses are not reached from outside");
+    });
+    let (ports, relay) = opened.ok()?;
+    if let Err(error) = relay.start(tasks) {
+        tracing::info!(%error, "some servers on loopback addresses are not reached from outside");
+    }
+    Some(ports)
 }
 
 /// Builds what a host changes with `/init`, and begins to ask which sandbox this is.
@@ -150,16 +200,20 @@ async fn services(
     process: rpc::process::Process,
     filesystem: rpc::filesystem::Filesystem,
     lifecycle: rpc::lifecycle::Lifecycle,
+    activity: rpc::activity::Activity,
     lives: Lives,
 ) -> Router {
     let process = ProcessServer::new(process).max_decoding_message_size(usize::MAX);
     let filesystem = FilesystemServer::new(filesystem).max_decoding_message_size(usize::MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
-    for service in &SERVICES[..3] {
+    for service in &SERVICES[..4] {
         reporter.set_service_status(service, tonic_health::ServingStatus::Serving).await;
     }
-    let mut routes =
-        Routes::new(process).add_service(filesystem).add_service(LifecycleServer::new(lifecycle)).add_service(health);
+    let mut routes = Routes::new(process)
+        .add_service(filesystem)
+        .add_service(LifecycleServer::new(lifecycle))
+        .add_service(ActivityServer::new(activity))
+        .add_service(health);
     let mut methods: wire::Methods = proto::METHODS.iter().cloned().collect();
     methods.extend(binary(tonic_health::pb::FILE_DESCRIPTOR_SET));
     if let Some((v1, v1alpha)) = reflection() {

@@ -1,5 +1,6 @@
 //! The agent inside a sandbox VM.
 
+pub mod activity;
 pub mod app;
 pub mod base;
 pub mod config;
@@ -8,6 +9,7 @@ pub mod host;
 pub mod http;
 pub mod identity;
 pub mod init;
+pub mod ports;
 pub mod process;
 pub mod proto;
 pub mod rpc;

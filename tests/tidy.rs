@@ -5,15 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms and their floor; a room imports only rooms on lower floors. `docs/architecture.md` says why.
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 21] = [
     ("base", 0),
     ("sys", 1),
     ("workload", 2),
     ("identity", 2),
+    ("activity", 2),
     ("process", 3),
     ("fs", 3),
     ("host", 3),
     ("init", 3),
+    ("ports", 3),
     ("snapshot", 3),
     ("wire", 4),
     ("proto", 5),

@@ -110,6 +110,11 @@ pub struct Flags {
           action = clap::ArgAction::Set, env = "THAWD_SELF_REPAIR", value_name = "BOOL")]
     pub self_repair: bool,
 
+    /// Let connections to the guest's address reach servers that listen on 127.0.0.1 or ::1 only
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true",
+          action = clap::ArgAction::Set, env = "THAWD_LOOPBACK_PORTS", value_name = "BOOL")]
+    pub loopback_ports: bool,
+
     /// Metadata service of the VM, asked unless --isnotfc: http://ADDRESS:PORT
     #[arg(long, default_value_t, env = "THAWD_MMDS_URL", value_name = "URL", hide = true)]
     pub mmds_url: Endpoint,

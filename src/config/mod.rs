@@ -16,6 +16,7 @@ pub use kernel::with_kernel_flags;
 use crate::fs::Access;
 use crate::host;
 use crate::identity::Secret;
+use crate::ports;
 use crate::process;
 use crate::server::{self, Address};
 use crate::snapshot;
@@ -36,6 +37,8 @@ pub struct Config {
     pub snapshot: snapshot::Settings,
     /// What the guest is told, and where that is written.
     pub host: host::Settings,
+    /// How servers on loopback addresses are reached; `None` when they are not to be.
+    pub ports: Option<ports::Settings>,
     /// As whom files are touched.
     pub access: Access,
     /// Access token in force before `/init`.
@@ -51,6 +54,7 @@ pub struct Config {
 impl From<Flags> for Config {
     fn from(flags: Flags) -> Self {
         let snapshot = snapshot(&flags);
+        let ports = flags.loopback_ports.then(|| ports::Settings { cgroup: flags.cgroup_root.clone() });
         let metadata = (!flags.isnotfc).then_some(flags.mmds_url);
         let listen = if flags.listen.is_empty() {
             vec![Address::Tcp((std::net::Ipv4Addr::UNSPECIFIED, flags.port).into())]
@@ -67,6 +71,7 @@ impl From<Flags> for Config {
             workload: workload::Settings { root: (!flags.no_cgroups).then_some(flags.cgroup_root) },
             snapshot,
             host: host::Settings { root: flags.guest_root, metadata },
+            ports,
             access: flags.file_access.into(),
             token: flags.access_token.filter(|token| !token.is_empty()).map(Secret::new),
             user: flags.default_user,

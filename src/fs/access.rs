@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::FsError;
+use crate::activity::{Happening, Pulse};
 use crate::identity::{Accounts, User};
 use crate::sys::creds;
 
@@ -22,13 +23,25 @@ pub enum Access {
 pub struct Files {
     access: Access,
     accounts: Arc<Accounts>,
+    pulse: Pulse,
 }
 
 impl Files {
     /// Touches files with the given rights, and names owners from the given accounts.
     #[must_use]
     pub fn new(access: Access, accounts: Arc<Accounts>) -> Self {
-        Self { access, accounts }
+        Self { access, accounts, pulse: Pulse::default() }
+    }
+
+    /// Lets what is written count for `pulse`.
+    #[must_use]
+    pub fn counted(self, pulse: Pulse) -> Self {
+        Self { pulse, ..self }
+    }
+
+    /// Says that something is being written.
+    pub fn written(&self) {
+        self.pulse.mark(Happening::FileWrite);
     }
 
     /// Gives the accounts, for naming owners and finding users.

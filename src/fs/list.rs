@@ -1,24 +1,23 @@
 //! What is in a directory, down to a depth.
 
-use std::ffi::OsString;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::vec::IntoIter;
+use std::sync::Arc;
 
+use super::names::Names;
 use super::{Entry, FsError, entry};
 use crate::identity::accounts::Table;
 
 /// Walks a directory and hands over one entry after the other: names in byte order, a directory before its content.
 ///
-/// No level below the depth is looked at, and memory grows with the names of the directories on the way down, not
-/// with the tree.
+/// No level below the depth is looked at, and memory does not grow with the tree, and hardly with the length of a
+/// directory ([`Names`]).
 #[derive(Debug)]
-pub struct Walk<'a> {
-    table: &'a Table,
+pub struct Walk {
+    table: Arc<Table>,
     depth: usize,
     /// The directories on the way down, with the names that are still to come.
-    open: Vec<(PathBuf, IntoIter<OsString>)>,
+    open: Vec<(PathBuf, Names)>,
 }
 
 /// Starts listing the directory at `path`, `depth` levels deep; 0 means 1.
@@ -29,17 +28,17 @@ pub struct Walk<'a> {
 ///
 /// # Errors
 /// [`FsError::Missing`], [`FsError::NotDirectory`], [`FsError::Loop`], or what the system said about `path` itself.
-pub fn walk<'a>(path: &Path, depth: u32, table: &'a Table) -> Result<Walk<'a>, FsError> {
+pub fn walk(path: &Path, depth: u32, table: &Arc<Table>) -> Result<Walk, FsError> {
     let root = fs::metadata(path).map_err(FsError::io("list", path))?;
     if !root.is_dir() {
         return Err(FsError::NotDirectory(path.to_owned()));
     }
-    let names = names(path).map_err(FsError::io("list", path))?;
+    let names = Names::read(path).map_err(FsError::io("list", path))?;
     let depth = usize::try_from(depth.max(1)).unwrap_or(usize::MAX);
-    Ok(Walk { table, depth, open: vec![(path.to_owned(), names)] })
+    Ok(Walk { table: Arc::clone(table), depth, open: vec![(path.to_owned(), names)] })
 }
 
-impl Iterator for Walk<'_> {
+impl Iterator for Walk {
     type Item = Entry;
 
     fn next(&mut self) -> Option<Entry> {
@@ -51,7 +50,7 @@ impl Iterator for Walk<'_> {
                 continue;
             };
             let path = dir.join(name);
-            let found = match entry::look(&path, self.table) {
+            let found = match entry::look(&path, &self.table) {
                 Ok(found) => found,
                 Err(error) => {
                     tracing::debug!(path = %path.display(), error = %error, "entry left out of a listing");
@@ -67,22 +66,15 @@ impl Iterator for Walk<'_> {
     }
 }
 
-impl Walk<'_> {
+impl Walk {
     fn descend(&mut self, path: PathBuf) {
-        match names(&path) {
+        match Names::read(&path) {
             Ok(names) => self.open.push((path, names)),
             Err(error) => {
                 tracing::debug!(path = %path.display(), error = %error, "directory listed without its content");
             }
         }
     }
-}
-
-/// Reads all names of a directory, in byte order.
-fn names(path: &Path) -> io::Result<IntoIter<OsString>> {
-    let mut names = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
-    names.sort_unstable();
-    Ok(names.into_iter())
 }
 
 #[cfg(test)]

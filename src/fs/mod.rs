@@ -8,7 +8,7 @@
 //! - [`entry`] what is told about one file
 //! - [`metadata`] the key-value pairs that clients hang on files
 //! - [`parents`] missing directories, owned by the user
-//! - [`list`] what is in a directory
+//! - [`list`] what is in a directory, `names` in which order
 //! - [`change`] making directories and moving
 //! - [`transfer`] moving to another filesystem
 //! - [`remove`] taking trees away
@@ -25,6 +25,7 @@ pub mod entry;
 pub mod error;
 pub mod list;
 pub mod metadata;
+mod names;
 pub mod parents;
 pub mod read;
 pub mod remove;

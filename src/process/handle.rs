@@ -10,6 +10,7 @@ use nix::libc;
 use super::input::Input;
 use super::output::Log;
 use super::{Command, ProcessError, Size, Subscription};
+use crate::activity::{Happening, Pulse};
 use crate::sys::pty::Terminal;
 use crate::sys::wait;
 use crate::workload::{Leaf, Workload};
@@ -36,6 +37,9 @@ pub struct Handle {
     pub(super) leaf: Option<Arc<Leaf>>,
     pub(super) workload: Arc<Workload>,
     pub(super) killed: AtomicBool,
+    /// It is the host's own.
+    pub(super) system: bool,
+    pub(super) pulse: Pulse,
 }
 
 impl Handle {
@@ -70,7 +74,10 @@ impl Handle {
     pub async fn write_stdin(&self, bytes: Bytes) -> Result<(), ProcessError> {
         match self.terminal {
             Some(_) => Err(ProcessError::OnTerminal),
-            None => self.input.write(bytes).await,
+            None => {
+                self.pulse.mark(Happening::Stdin);
+                self.input.write(bytes).await
+            }
         }
     }
 
@@ -80,7 +87,10 @@ impl Handle {
     /// [`ProcessError::NoTerminal`], [`ProcessError::Write`].
     pub async fn write_terminal(&self, bytes: Bytes) -> Result<(), ProcessError> {
         match self.terminal {
-            Some(_) => self.input.write(bytes).await,
+            Some(_) => {
+                self.pulse.mark(Happening::TtyKey);
+                self.input.write(bytes).await
+            }
             None => Err(ProcessError::NoTerminal),
         }
     }

@@ -9,6 +9,7 @@ use super::output::{self, Log};
 use super::spec::{SpawnSpec, Stdio};
 use super::task::Child;
 use super::{Handle, ProcessError};
+use crate::activity::Pulse;
 use crate::base::{Lives, Tasks};
 use crate::sys::spawn::Image;
 use crate::workload::{self, Class, Workload};
@@ -19,7 +20,7 @@ pub(super) fn launch(
     output: output::Settings,
     workload: &Arc<Workload>,
     tasks: &Tasks,
-    lives: &Lives,
+    (lives, pulse): (&Lives, &Pulse),
 ) -> Result<Child, ProcessError> {
     let strings = spec.strings()?;
     let files = Files::open(&spec)?;
@@ -41,17 +42,21 @@ pub(super) fn launch(
     let (spawned, leaf) = workload::start(&image, workload.place(class)).map_err(refused)?;
     drop(image);
     let Files { terminal, input, output: sources, .. } = files;
+    // The host's own programs run on while all others stand still, and are nobody's use of the guest.
+    let (lives, pulse) = if spec.system { (Lives::always(), Pulse::default()) } else { (lives.clone(), pulse.clone()) };
     let handle = Handle {
         pid: spawned.pid,
         command: spec.command,
         tag: spec.tag,
-        log: Log::new(output, if spec.system { Lives::always() } else { lives.clone() }),
+        log: Log::new(output, lives.clone(), pulse.clone()),
         input: Input::new(input, tasks.clone()),
         terminal,
         pidfd: Arc::new(spawned.pidfd),
         leaf: leaf.map(Arc::new),
         workload: Arc::clone(workload),
         killed: AtomicBool::new(false),
+        system: spec.system,
+        pulse,
     };
     Ok(Child {
         handle: Arc::new(handle),
@@ -60,7 +65,6 @@ pub(super) fn launch(
         cwd: spec.cwd,
         user: spec.user.name,
         timeout: spec.timeout,
-        // The host's own programs run on while all others stand still.
-        lives: if spec.system { Lives::always() } else { lives.clone() },
+        lives,
     })
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Exit;
 use super::readers::Readers;
+use crate::activity::{Happening, Pulse};
 use crate::base::{Chunk, Life, Lives, Phase, Ring};
 
 /// Bounds what is kept and how long a program waits for whoever reads it.
@@ -66,6 +67,7 @@ pub enum Event {
 pub struct Log {
     settings: Settings,
     lives: Lives,
+    pulse: Pulse,
     state: Mutex<State>,
     /// Told after each push, the end, and a cut.
     readable: Notify,
@@ -107,12 +109,12 @@ pub struct Subscription {
 }
 
 impl Log {
-    /// Makes an empty log of a program that lives in this guest.
+    /// Makes an empty log of a program that lives in this guest; what is written counts for `pulse`.
     #[must_use]
-    pub fn new(settings: Settings, lives: Lives) -> Arc<Self> {
+    pub fn new(settings: Settings, lives: Lives, pulse: Pulse) -> Arc<Self> {
         let (ring, readers) = (Ring::new(settings.ring), Readers::default());
         let state = Mutex::new(State { ring, readers, parting: (0, 0), end: None, fade: None });
-        Arc::new(Self { settings, lives, state, readable: Notify::new(), space: Notify::new() })
+        Arc::new(Self { settings, lives, pulse, state, readable: Notify::new(), space: Notify::new() })
     }
 
     /// Starts reading at `offset`; without one, where the reader stood that a pause took away first and that has not
@@ -149,6 +151,7 @@ impl Log {
                 let turn = state.turn(bytes.len(), &self.settings, running, &mut blocked);
                 if matches!(turn, Turn::Now) {
                     state.ring.push(channel, bytes);
+                    self.pulse.mark(state.happening());
                     drop(state);
                     self.readable.notify_waiters();
                     return;
@@ -173,6 +176,7 @@ impl Log {
         } else {
             state.ring.push(channel, bytes);
         }
+        self.pulse.mark(state.happening());
         drop(state);
         self.readable.notify_waiters();
     }
@@ -182,6 +186,7 @@ impl Log {
         let mut state = self.lock();
         let end = state.ring.end();
         state.end = Some((end, exit));
+        self.pulse.mark(state.happening());
         // Whoever comes back to those gets the end, wherever it starts.
         state.readers.free_all_held(end);
         drop(state);
@@ -193,6 +198,11 @@ impl Log {
         let mut state = self.lock();
         state.fade = Some(limit);
         state.fade_unread();
+    }
+
+    /// Says whether somebody reads now.
+    pub(super) fn is_followed(&self) -> bool {
+        self.lock().readers.is_followed()
     }
 
     /// Says whether somebody reads, or may come back to.
@@ -231,6 +241,11 @@ impl Turn {
 }
 
 impl State {
+    /// Names what a word of this program is.
+    fn happening(&self) -> Happening {
+        if self.readers.is_followed() { Happening::Output } else { Happening::BackgroundOutput }
+    }
+
     fn fade_unread(&mut self) {
         if let Some(limit) = self.fade
             && !self.readers.has_any()

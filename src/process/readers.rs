@@ -101,6 +101,11 @@ impl Readers {
         self.places.iter().flatten().any(|reader| reader.held.is_some())
     }
 
+    /// Says whether somebody reads now.
+    pub(super) fn is_followed(&self) -> bool {
+        self.places.iter().flatten().any(|reader| !reader.cut && reader.held.is_none())
+    }
+
     /// Says whether somebody reads, or has a right to.
     pub(super) fn has_any(&self) -> bool {
         self.places.iter().flatten().any(|reader| !reader.cut)

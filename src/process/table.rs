@@ -12,6 +12,7 @@ use super::launch::launch;
 use super::output::{self, Log};
 use super::spec::SpawnSpec;
 use super::{Exit, Handle, ProcessError, Selector, Subscription};
+use crate::activity::{Programs, Pulse};
 use crate::base::{Lives, Tasks};
 use crate::workload::Workload;
 
@@ -47,6 +48,7 @@ struct Inner {
     workload: Arc<Workload>,
     tasks: Tasks,
     lives: Lives,
+    pulse: Pulse,
     map: Mutex<Map>,
     /// Programs whose task has not ended: they run, or descendants are left in their cgroup.
     owned: AtomicUsize,
@@ -92,15 +94,16 @@ pub struct Attached {
 }
 
 impl Table {
-    /// Makes an empty table of programs that stand still when `lives` says so.
+    /// Makes an empty table of programs that stand still when `lives` says so; what they do counts for `pulse`.
     #[must_use]
-    pub fn new(settings: Settings, workload: Arc<Workload>, tasks: Tasks, lives: Lives) -> Self {
+    pub fn new(settings: Settings, workload: Arc<Workload>, tasks: Tasks, lives: Lives, pulse: Pulse) -> Self {
         Self {
             inner: Arc::new(Inner {
                 settings,
                 workload,
                 tasks,
                 lives,
+                pulse,
                 map: Mutex::default(),
                 owned: AtomicUsize::new(0),
                 released: Notify::new(),
@@ -119,8 +122,8 @@ impl Table {
         if self.lock().closed {
             return Err(ProcessError::ShuttingDown);
         }
-        let Inner { settings, workload, tasks, lives, .. } = &*self.inner;
-        let child = launch(spec, settings.output, workload, tasks, lives)?;
+        let Inner { settings, workload, tasks, lives, pulse, .. } = &*self.inner;
+        let child = launch(spec, settings.output, workload, tasks, (lives, pulse))?;
         let owned = Owned::new(self);
         let table = self.clone();
         self.inner.tasks.spawn(async move {
@@ -168,6 +171,23 @@ impl Table {
         let mut running: Vec<_> = self.lock().running.values().cloned().collect();
         running.sort_unstable_by_key(|handle| handle.pid);
         running
+    }
+
+    /// Counts the programs that run, but for the host's own, and what is left of those that ended.
+    #[must_use]
+    pub fn programs(&self) -> Programs {
+        let map = self.lock();
+        let mut found = Programs::default();
+        for handle in map.running.values() {
+            match (handle.system, handle.terminal.is_some()) {
+                (true, _) => {}
+                (_, true) => found.ptys += 1,
+                (_, false) if handle.log.is_followed() => found.foreground += 1,
+                (_, false) => found.background += 1,
+            }
+        }
+        found.background += self.inner.owned.load(Ordering::Acquire).saturating_sub(map.running.len());
+        found
     }
 
     /// Refuses new programs and kills all that run, and what is left of those that ended.
@@ -235,6 +255,8 @@ impl Table {
             map.ended[older].log.fade(0);
         }
         map.owe(&handle.log);
+        drop(map);
+        self.inner.pulse.ended();
     }
 
     fn lock(&self) -> MutexGuard<'_, Map> {
@@ -273,6 +295,7 @@ impl Drop for Owned {
     fn drop(&mut self) {
         self.0.inner.owned.fetch_sub(1, Ordering::AcqRel);
         self.0.inner.released.notify_waiters();
+        self.0.inner.pulse.ended();
     }
 }
 
@@ -293,7 +316,7 @@ mod tests {
         let mut logs = Vec::new();
         for _ in 0..20 {
             life.send_modify(|life| life.phase = Phase::Running);
-            let log = Log::new(output::Settings::default(), Lives::new(life.subscribe()));
+            let log = Log::new(output::Settings::default(), Lives::new(life.subscribe()), Pulse::default());
             let reader = log.subscribe(None);
             life.send_modify(|life| life.phase = Phase::Frozen);
             drop(reader);

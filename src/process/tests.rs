@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Exit;
 use super::output::{Channel, Event, Log, Settings, Subscription};
+use crate::activity::Pulse;
 use crate::base::Lives;
 use crate::sys::wait::Ended;
 
@@ -25,7 +26,7 @@ async fn push(log: &Log, count: usize) {
 
 #[tokio::test(start_paused = true)]
 async fn without_readers_nothing_waits_and_the_oldest_goes() {
-    let log = Log::new(SETTINGS, Lives::always());
+    let log = Log::new(SETTINGS, Lives::always(), Pulse::default());
     timeout(Duration::from_millis(1), push(&log, 100)).await.unwrap();
     let first = log.subscribe(Some(0)).start();
     assert!(first > 0 && first < (100 * CHUNK) as u64);
@@ -33,7 +34,7 @@ async fn without_readers_nothing_waits_and_the_oldest_goes() {
 
 #[tokio::test(start_paused = true)]
 async fn the_only_reader_is_waited_for_and_then_cut_off_where_it_stood() {
-    let log = Log::new(SETTINGS, Lives::always());
+    let log = Log::new(SETTINGS, Lives::always(), Pulse::default());
     let mut reader = log.subscribe(None);
     let start = Instant::now();
     push(&log, 10).await;
@@ -43,7 +44,7 @@ async fn the_only_reader_is_waited_for_and_then_cut_off_where_it_stood() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_holds_up_others_is_cut_off_sooner_and_they_lose_nothing() {
-    let log = Log::new(SETTINGS, Lives::always());
+    let log = Log::new(SETTINGS, Lives::always(), Pulse::default());
     let mut slow = log.subscribe(None);
     let mut fast = log.subscribe(None);
     let writer = Arc::clone(&log);
@@ -62,7 +63,7 @@ async fn a_reader_that_holds_up_others_is_cut_off_sooner_and_they_lose_nothing()
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_moves_is_never_cut_off() {
-    let log = Log::new(SETTINGS, Lives::always());
+    let log = Log::new(SETTINGS, Lives::always(), Pulse::default());
     let mut reader = log.subscribe(None);
     let writer = Arc::clone(&log);
     tokio::spawn(async move {
@@ -78,7 +79,7 @@ async fn a_reader_that_moves_is_never_cut_off() {
 
 #[tokio::test(start_paused = true)]
 async fn last_words_wait_for_nobody_and_reach_everybody() {
-    let log = Log::new(SETTINGS, Lives::always());
+    let log = Log::new(SETTINGS, Lives::always(), Pulse::default());
     let mut reader = log.subscribe(None);
     for _ in 0..20 {
         log.push_last(Channel::Stdout, Bytes::from(vec![1; CHUNK]));
@@ -93,7 +94,7 @@ async fn last_words_wait_for_nobody_and_reach_everybody() {
 
 #[tokio::test(start_paused = true)]
 async fn output_after_the_end_is_kept_from_readers_of_the_program() {
-    let log = Log::new(SETTINGS, Lives::always());
+    let log = Log::new(SETTINGS, Lives::always(), Pulse::default());
     let mut reader = log.subscribe(Some(0));
     push(&log, 1).await;
     log.finish(Exit::new(Ended::Code(0)));
@@ -104,7 +105,7 @@ async fn output_after_the_end_is_kept_from_readers_of_the_program() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_given_up_is_given_up_when_the_last_reader_leaves() {
-    let log = Log::new(SETTINGS, Lives::always());
+    let log = Log::new(SETTINGS, Lives::always(), Pulse::default());
     let reader = log.subscribe(Some(0));
     push(&log, 3).await;
     log.finish(Exit::new(Ended::Code(0)));

@@ -3,6 +3,7 @@
 //! Each service is a folder. Everything that a request can get wrong is checked where its message becomes a domain
 //! value; behind that line nothing is checked twice. [`status`] is the only table from failures to codes.
 
+pub mod activity;
 pub mod filesystem;
 pub mod keepalive;
 pub mod lifecycle;

@@ -17,6 +17,7 @@ use hyper_util::server::conn::auto::Builder;
 use nix::libc;
 use tower::{Service, ServiceExt};
 
+use super::activity::Lasting;
 use super::admission::is_control;
 use super::bind::{Listener, Stream};
 use super::connections::{Answering, Connections, Entered};
@@ -59,10 +60,14 @@ where
 {
     let server = server(settings, tasks);
     let (spawner, connections) = (tasks.clone(), connections.clone());
+    let tcp = listener.local_tcp().is_some();
     tasks.spawn(async move {
         loop {
             match listener.accept().await {
                 Ok(stream) => {
+                    if tcp {
+                        connections.accepted();
+                    }
                     let entered = connections.enter();
                     let lives = connections.lives().fresh();
                     spawner.spawn(connection(stream, app.clone(), server.clone(), settings, entered, lives));
@@ -118,7 +123,10 @@ async fn connection<A>(
         async move {
             tokio::select! {
                 biased;
-                Ok(response) = answer => Ok(response.map(|body| Guarded::new(body, guard))),
+                Ok(mut response) = answer => {
+                    let lasting = response.extensions_mut().remove();
+                    Ok(response.map(|body| Guarded::new(body, guard, lasting)))
+                }
                 () = guard.answering.cut() => Err(Cut),
             }
         }
@@ -159,13 +167,15 @@ impl Drop for Guard {
 struct Guarded {
     body: Body,
     guard: Guard,
+    /// Counts as use of the guest; behind the body, which tells its own end first.
+    _lasting: Option<Lasting>,
     /// Made when the body first has to wait: most never do.
     cut: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Guarded {
-    fn new(body: Body, guard: Guard) -> Self {
-        Self { body, guard, cut: None }
+    fn new(body: Body, guard: Guard, lasting: Option<Lasting>) -> Self {
+        Self { body, guard, _lasting: lasting, cut: None }
     }
 }
 

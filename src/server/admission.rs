@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 
 use super::auth::TOKEN;
 use crate::base::admission::Refused;
@@ -13,12 +13,17 @@ use crate::base::{Admission, Phase};
 use crate::http::status::Refusal;
 use crate::identity::Gate;
 
+/// Tells a proxy that a request was not executed, so that it can be sent again when the sandbox is awake.
+const UNEXECUTED: HeaderName = HeaderName::from_static("x-thawd-unexecuted");
 /// The service that freezes and thaws.
 const LIFECYCLE: &str = "/thawd.v1.Lifecycle/";
 /// Its one stream, which ends for a pause as others do.
 const SUBSCRIBE: &str = "/thawd.v1.Lifecycle/Subscribe";
 /// The call whose message decides: the host's own programs start at any time.
 const START: &str = "/process.Process/Start";
+
+/// The call that tells what is going on.
+const GET: &str = "/thawd.v1.Activity/Get";
 
 /// Keeps what the layer looks at.
 #[derive(Debug)]
@@ -39,7 +44,7 @@ pub(super) fn is_control(path: &str) -> bool {
 fn is_always_answered(path: &str) -> bool {
     is_control(path)
         || path == SUBSCRIBE
-        || matches!(path, "/metrics" | "/envs" | "/process.Process/List")
+        || matches!(path, "/metrics" | "/envs" | "/process.Process/List" | GET)
         || path.starts_with("/grpc.health.v1.Health/")
 }
 
@@ -75,6 +80,7 @@ impl Door {
         } else {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, refused.to_string()).into_response()
         };
+        response.headers_mut().insert(UNEXECUTED, HeaderValue::from_static("paused"));
         if request.version() <= Version::HTTP_11 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

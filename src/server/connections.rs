@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::activity::Pulse;
 use crate::base::Lives;
 
 /// Counts connections and closes them when the guest is about to be paused; clones share the count.
 #[derive(Clone, Debug)]
 pub struct Connections {
     lives: Lives,
+    pulse: Pulse,
     open: Arc<Open>,
 }
 
@@ -59,7 +61,13 @@ impl Connections {
     /// Counts from zero, and parts when `lives` says so.
     #[must_use]
     pub fn new(lives: Lives) -> Self {
-        Self { lives, open: Arc::default() }
+        Self { lives, pulse: Pulse::default(), open: Arc::default() }
+    }
+
+    /// Lets TCP connections be told to `pulse` as those of the agent.
+    #[must_use]
+    pub fn counted(self, pulse: Pulse) -> Self {
+        Self { pulse, ..self }
     }
 
     /// Waits until of the connections open now only those are left on which nothing but control requests is being
@@ -76,6 +84,11 @@ impl Connections {
         };
         let _ = tokio::time::timeout(limit, all).await;
         visits.iter().filter(|visit| !visit.turns.borrow().is_parted()).count()
+    }
+
+    /// Says that a TCP connection was accepted.
+    pub(super) fn accepted(&self) {
+        self.pulse.accepted();
     }
 
     pub(super) fn lives(&self) -> Lives {

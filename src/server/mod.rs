@@ -4,9 +4,11 @@
 //! - [`connections`] which are open, `part` how they end before a pause
 //! - `head` the time that a client has for a request head
 //! - `linger` reading on, so that a refusal reaches a client that still sends
+//! - `activity` which requests are use of the guest
 //! - [`stack`] the order of the layers, with reasons: [`cors`], `admission`, [`auth`], then the faces
 
 pub mod accept;
+mod activity;
 pub mod address;
 mod admission;
 pub mod auth;

@@ -11,7 +11,8 @@ use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::admission::{self, Door};
-use super::{auth, cors};
+use super::{activity, auth, cors};
+use crate::activity::Pulse;
 use crate::base::Admission;
 use crate::http::status::Refusal;
 use crate::identity::{Accounts, Gate};
@@ -23,6 +24,7 @@ use crate::identity::{Accounts, Gate};
 /// 3. admission: who may come in while the guest is not running; a thaw may bring another token, so before it
 /// 4. token: before anything that costs
 /// 5. user: only for those who may ask
+/// 6. activity: what they do is use of the guest
 pub fn stack(
     http: Router,
     rpc: Router,
@@ -30,11 +32,13 @@ pub fn stack(
     gate: Arc<Gate>,
     accounts: Arc<Accounts>,
     admission: Admission,
+    pulse: Pulse,
 ) -> Router {
     let services: Arc<[String]> = services.iter().map(|name| format!("/{name}/")).collect();
     let door = Arc::new(Door { admission, gate: Arc::clone(&gate), services: Arc::clone(&services) });
     let faces = http.fallback(move |request: Request<Body>| route(request, rpc.clone(), Arc::clone(&services)));
     faces
+        .layer(from_fn_with_state(pulse, activity::count))
         .layer(from_fn_with_state(accounts, auth::user))
         .layer(from_fn_with_state(gate, auth::token))
         .layer(from_fn_with_state(door, admission::admit))

@@ -19,6 +19,7 @@ use super::report::Report;
 use super::resume::vmclock_page::Page;
 use super::resume::{Clocks, Manifest, Sign, Signs};
 use super::state::Machine;
+use crate::activity::Holds;
 use crate::base::{Life, Lives, Phase, Tasks};
 use crate::identity::Gate;
 use crate::workload::{Freezer, Record, Workload};
@@ -45,6 +46,10 @@ pub struct Surroundings {
     pub part: Part,
     /// Ports of the agent, whose connections it ends by itself.
     pub ports: Vec<u16>,
+    /// What programs hold the guest awake by.
+    pub holds: Holds,
+    /// Servers on loopback addresses are reached from outside.
+    pub loopback_ports: bool,
     /// Publishes the life of the guest.
     pub life: watch::Sender<Life>,
 }
@@ -106,7 +111,7 @@ pub fn start(settings: Settings, around: Surroundings, tasks: &Tasks) -> Lifecyc
     let clocks = Arc::new(Clocks::open());
     let signs = Signs::open(Arc::clone(&clocks));
     let lives = Lives::new(around.life.subscribe());
-    let notifier = Notifier::start(settings.notify.clone(), lives, tasks);
+    let notifier = Notifier::start(settings.notify.clone(), around.holds.clone(), lives, tasks);
     let last = notifier.last().unwrap_or_default();
     if let Err(error) = notifier.write_generation(&last) {
         tracing::warn!(%error, "cannot write the generation file");
@@ -121,7 +126,7 @@ pub fn start(settings: Settings, around: Surroundings, tasks: &Tasks) -> Lifecyc
     let (cancels, cancelled) = mpsc::channel(QUEUE);
     let shown = Arc::new(Shown::default());
     *shown.lock() =
-        Facts { capabilities: capabilities(&signs, &around.workload), paused: last.paused_total, ..Facts::default() };
+        Facts { capabilities: capabilities(&signs, &around), paused: last.paused_total, ..Facts::default() };
     let life = around.life.subscribe();
     let mut driver = Driver {
         settings,
@@ -186,10 +191,11 @@ fn recover(ledger: &Ledger, freezer: &mut Freezer) -> bool {
     clean
 }
 
-fn capabilities(signs: &Signs, workload: &Workload) -> Vec<(&'static str, bool)> {
+fn capabilities(signs: &Signs, around: &Surroundings) -> Vec<(&'static str, bool)> {
     let mut capabilities = signs.capabilities();
-    capabilities.push(("cgroup_freeze", workload.has_cgroups()));
+    capabilities.push(("cgroup_freeze", around.workload.has_cgroups()));
     capabilities.push(("fs_freeze", crate::sys::creds::is_admin()));
+    capabilities.push(("loopback_ports", around.loopback_ports));
     capabilities
 }
 

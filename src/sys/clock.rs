@@ -1,4 +1,4 @@
-//! The wall clock.
+//! The wall clock, and those that only go on.
 
 use std::io;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime, clock_settime};
 use rustix::thread::CapabilitySet;
+use rustix::time::ClockId as Clock;
 
 /// Reads CLOCK_REALTIME as the time since the epoch.
 ///
@@ -31,6 +32,25 @@ pub fn set_realtime(since_epoch: Duration) -> io::Result<()> {
 /// None that a valid call can have.
 pub fn running() -> io::Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_MONOTONIC_RAW)?.into())
+}
+
+/// Reads CLOCK_MONOTONIC.
+#[must_use]
+pub fn monotonic() -> Duration {
+    gettime(Clock::Monotonic)
+}
+
+/// Reads CLOCK_MONOTONIC as it was at the last tick of the kernel, up to 10 ms ago. It is a read of memory whatever the
+/// clock of the machine is; in guests without a usable TSC the exact one is a system call and an exit to the host.
+#[must_use]
+pub fn coarse() -> Duration {
+    gettime(Clock::MonotonicCoarse)
+}
+
+/// Reads a clock that always exists.
+fn gettime(clock: Clock) -> Duration {
+    let time = rustix::time::clock_gettime(clock);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// Says whether this thread may set the wall clock (CAP_SYS_TIME). There is no call that would fail harmlessly.

@@ -15,9 +15,10 @@
 //!   containers
 //! - [`mount`](mod@mount) attaching a file system whose server may never answer, [`mountinfo`] words of the table
 //!   of mounts, [`place`] putting a file in the place of another
-//! - [`priority`] standing against others
+//! - [`priority`] standing against others, [`bpf`] programs that the kernel runs
 
 pub mod advise;
+pub mod bpf;
 pub mod clock;
 mod clone;
 pub mod creds;

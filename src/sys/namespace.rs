@@ -1,12 +1,35 @@
-//! Network namespaces other than ours: those of containers inside the guest.
+//! Network namespaces: which is ours, and those of containers inside the guest.
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::thread;
 
+use nix::libc;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// `SO_NETNS_COOKIE` (asm-generic/socket.h).
+const NETNS_COOKIE: libc::c_int = 71;
+
+/// Tells the number by which the kernel knows the network namespace of the caller, and never another one
+/// (`SO_NETNS_COOKIE`, Linux 5.14).
+///
+/// # Errors
+/// ENOPROTOOPT on older kernels.
+pub fn network_cookie() -> io::Result<u64> {
+    let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    let mut cookie = 0_u64;
+    let mut length = libc::socklen_t::try_from(size_of::<u64>()).unwrap_or_default();
+    #[expect(unsafe_code, reason = "no wrapper knows this option")]
+    // SAFETY: the kernel stores at most `length` bytes at `cookie`, which has as many; both outlive the call.
+    let result = unsafe {
+        let value = (&raw mut cookie).cast();
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, NETNS_COOKIE, value, &raw mut length)
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(cookie) }
+}
 
 /// Opens each network namespace that a process runs in, but for the caller's.
 ///

@@ -10,6 +10,7 @@ use super::check::Rules;
 use super::codec::Format;
 use super::deadline::Deadline;
 use super::dialect::{ContentType, Dialect};
+use super::flow::Flowing;
 use super::method::{Method, Methods};
 use super::reply::deadline_exceeded;
 use super::settings::Settings;
@@ -70,12 +71,16 @@ impl Call {
         if let Some(timeout) = timeout {
             parts.extensions.insert(Timeout(timeout));
         }
+        let gzip_from = from.filter(|_| accepts);
+        if dialect == Dialect::ConnectUnary {
+            parts.extensions.insert(Flowing { format: content_type.format, gzip: gzip_from.is_some() });
+        }
         to_grpc(parts, dialect);
         Ok(Self {
             content_type,
             rules: Rules { limit: settings.max_request_message, compressed, single: !method.client_streaming() },
             deadline: timeout.map(|timeout| Deadline::new(&settings.lives, timeout)),
-            gzip_from: from.filter(|_| accepts),
+            gzip_from,
         })
     }
 

@@ -24,7 +24,8 @@
 //!    stream, or ends a call of one message before the handler runs.
 //! 4. `codec`: tonic reads and writes messages, binary or JSON (`json`).
 //! 5. `reply` or `unary`: the answer gets the head and the ending of the
-//!    dialect (`status`, `code`), within the deadline.
+//!    dialect (`status`, `code`), within the deadline. A unary answer without
+//!    bounds comes in pieces (`flow`).
 //!
 //! # Use
 //!
@@ -65,6 +66,7 @@ mod codec;
 mod deadline;
 mod dialect;
 mod envelope;
+mod flow;
 mod gzip;
 pub mod json;
 mod linger;
@@ -80,6 +82,7 @@ mod timeout;
 mod unary;
 
 pub use codec::{Codec, Format, Messages};
+pub use flow::{Flow, Flowing, Pieces};
 pub use linger::Lingering;
 pub use method::{Method, Methods};
 pub use refusal::refuse;

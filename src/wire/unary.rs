@@ -9,6 +9,7 @@ use tonic::body::Body;
 
 use super::call::Call;
 use super::envelope::{Cutter, HEAD};
+use super::flow::Flow;
 use super::reply::Trailers;
 use super::status::{Outcome, strip};
 use super::{gzip, refusal};
@@ -24,6 +25,15 @@ pub(super) async fn answer(call: &Call, response: Response<Body>) -> Response<Bo
         return refusal::answer(call.content_type, Outcome::read(parts.headers));
     }
     strip(&mut parts.headers);
+    let content_type = HeaderValue::from_static(call.content_type.name);
+    if let Some(flow) = parts.extensions.remove::<Flow>() {
+        parts.headers.insert(CONTENT_TYPE, content_type);
+        let (body, zipped) = flow.into_body(call.deadline.clone());
+        if zipped {
+            parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        return Response::from_parts(parts, body);
+    }
     let trailers = parts.extensions.remove::<Trailers>().unwrap_or_default();
     let (message, mut outcome) = collect(body).await;
     let mut metadata = trailers.0.into_headers();
@@ -42,7 +52,6 @@ pub(super) async fn answer(call: &Call, response: Response<Body>) -> Response<Bo
     if zipped {
         parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    let content_type = HeaderValue::from_static(call.content_type.name);
     parts.headers.insert(CONTENT_TYPE, content_type);
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(message.len()));
     Response::from_parts(parts, Body::new(Full::new(message)))

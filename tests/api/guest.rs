@@ -47,7 +47,8 @@ impl Guest {
         let defaults = Arc::new(Defaults::new("root".into(), Some("/".into())));
         let environment = Arc::new(Environment::new([]));
         let workload = Arc::new(Workload::prepare(&workload::Settings { root: None }));
-        let table = Table::new(process::Settings::default(), workload, tasks.clone(), lives.clone());
+        let table =
+            Table::new(process::Settings::default(), workload, tasks.clone(), lives.clone(), Default::default());
         let files = Files::new(Access::Root, Arc::clone(&accounts));
         let connections = Connections::new(lives.clone());
 
@@ -72,7 +73,7 @@ impl Guest {
                 gate: Arc::clone(&gate),
             }))
             .merge(freezing(Arc::clone(&life), connections.clone()));
-        let router = stack(plain, rpc, &SERVICES, Arc::clone(&gate), accounts, admission);
+        let router = stack(plain, rpc, &SERVICES, Arc::clone(&gate), accounts, admission, Default::default());
         let listener = runtime.block_on(bind(&Address::Tcp(([127, 0, 0, 1], 0).into()))).unwrap();
         let address = listener.local_tcp().unwrap();
         serve(listener, router, Settings::default(), &tasks, &connections);

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod activity;
 mod auth;
 mod daemon;
 mod freeze;
@@ -13,6 +14,7 @@ mod init;
 mod listen;
 mod parting;
 mod parting_http2;
+mod ports;
 mod process_end;
 mod process_input;
 mod process_output;

@@ -17,4 +17,5 @@ mod hostile;
 mod life;
 mod notice;
 mod output;
+mod ports;
 mod survive;

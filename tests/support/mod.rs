@@ -66,6 +66,7 @@ impl Daemon {
             .env("THAWD_GUEST_ROOT", folder.join("guest"))
             // The machine that runs the tests is not theirs to mend.
             .env("THAWD_SELF_REPAIR", "false")
+            .env("THAWD_LOOPBACK_PORTS", "false")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -176,7 +176,7 @@ impl Body for Sending {
     }
 
     fn size_hint(&self) -> SizeHint {
-        lock(&self.state).hint.clone()
+        lock(&self.state).hint
     }
 }
 

@@ -9,5 +9,6 @@ mod copies;
 mod host;
 mod pause;
 mod program;
+mod proxy;
 mod sandboxes;
 mod support;

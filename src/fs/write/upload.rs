@@ -66,6 +66,7 @@ impl Upload {
     /// # Errors
     /// Those of this batch or the one before it; the upload is over then.
     pub async fn write(&mut self, batch: Bytes) -> Result<(), WriteError> {
+        self.order.files.written();
         self.sink = match self.settle().await? {
             Sink::Fresh => match self.begin().await? {
                 Sink::Spooled(spool) => self.send(spool, batch),

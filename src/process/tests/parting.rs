@@ -3,6 +3,7 @@
 use tokio::sync::watch;
 
 use super::*;
+use crate::activity::Pulse;
 use crate::base::{Life, Phase};
 
 /// A guest with one program.
@@ -14,7 +15,7 @@ struct Guest {
 impl Guest {
     fn new() -> Self {
         let life = watch::Sender::new(Life::default());
-        let log = Log::new(SETTINGS, Lives::new(life.subscribe()));
+        let log = Log::new(SETTINGS, Lives::new(life.subscribe()), Pulse::default());
         Self { life, log }
     }
 

@@ -7,14 +7,16 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::convert::Client;
+use super::listing::Listing;
 use super::watch;
 use crate::base::Lives;
 use crate::fs::watch::{Spec, Watches};
-use crate::fs::{Entry, Files, FsError, change, entry, list, remove};
+use crate::fs::{Files, FsError, change, entry, list, remove};
 use crate::identity::accounts::Table;
 use crate::identity::{Accounts, Defaults, ResolvedPath, User};
 use crate::proto::filesystem as pb;
 use crate::rpc::{caller, keepalive, status};
+use crate::wire::Flowing;
 
 /// Serves `filesystem.Filesystem`.
 #[derive(Clone, Debug)]
@@ -57,7 +59,7 @@ impl Filesystem {
     async fn run<R: Send + 'static>(
         &self,
         user: &User,
-        verb: impl FnOnce(&User, &Table) -> Result<R, FsError> + Send + 'static,
+        verb: impl FnOnce(&User, &Arc<Table>) -> Result<R, FsError> + Send + 'static,
     ) -> Result<R, Status> {
         let table = self.accounts.table().map_err(|error| status::from_failure(&error))?;
         let owner = user.clone();
@@ -78,6 +80,7 @@ impl pb::filesystem_server::Filesystem for Filesystem {
     async fn make_dir(&self, request: Request<pb::MakeDirRequest>) -> Result<Response<pb::MakeDirResponse>, Status> {
         let Asked { user, client } = self.asked(&request)?;
         let path = self.path(&request.into_inner().path, &user)?;
+        self.files.written();
         let made = self.run(&user, move |user, table| change::make_dir(&path, user, table)).await?;
         Ok(client.answer(pb::MakeDirResponse { entry: Some(client.entry(made)) }))
     }
@@ -89,21 +92,25 @@ impl pb::filesystem_server::Filesystem for Filesystem {
             return Err(status::from_failure(&FsError::NoPath));
         }
         let (source, destination) = (self.path(&source, &user)?, self.path(&destination, &user)?);
-        let rename = move |user: &User, table: &Table| change::rename(&source, &destination, user, table);
+        let rename = move |user: &User, table: &Arc<Table>| change::rename(&source, &destination, user, table);
+        self.files.written();
         let moved = self.run(&user, rename).await?;
         Ok(client.answer(pb::MoveResponse { entry: Some(client.entry(moved)) }))
     }
 
     async fn list_dir(&self, request: Request<pb::ListDirRequest>) -> Result<Response<pb::ListDirResponse>, Status> {
         let Asked { user, client } = self.asked(&request)?;
+        let flowing = request.extensions().get::<Flowing>().copied();
         let pb::ListDirRequest { path, depth } = request.into_inner();
         let path = self.path(&path, &user)?;
-        let walk = move |_: &User, table: &Table| {
-            let walk = list::walk(&path, depth, table)?;
-            Ok(walk.map(|entry: Entry| client.entry(entry)).collect())
-        };
-        let entries = self.run(&user, walk).await?;
-        Ok(client.answer(pb::ListDirResponse { entries }))
+        let walk = self.run(&user, move |_, table| list::walk(&path, depth, table)).await?;
+        let listing = Listing { files: self.files.clone(), user, client };
+        let (message, flow) = listing.answer(walk, flowing).await?;
+        let mut response = client.answer(message);
+        if let Some(flow) = flow {
+            response.extensions_mut().insert(flow);
+        }
+        Ok(response)
     }
 
     async fn remove(&self, request: Request<pb::RemoveRequest>) -> Result<Response<pb::RemoveResponse>, Status> {
@@ -113,6 +120,7 @@ impl pb::filesystem_server::Filesystem for Filesystem {
             return Err(status::from_failure(&FsError::NoPath));
         }
         let path = self.path(&raw, &user)?;
+        self.files.written();
         self.run(&user, move |_, _| remove::remove(&path)).await?;
         Ok(client.answer(pb::RemoveResponse {}))
     }

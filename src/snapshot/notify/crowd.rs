@@ -1,12 +1,14 @@
 //! Who listens.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::line::Said;
+use super::line::{Event, Said};
+use crate::activity::{ActivityError, Happening, Holder, Holds};
 
 /// Lines that may wait for a listener: several freezes and thaws, with all that a kernel buffer holds before them.
 const QUEUE: usize = 16;
@@ -22,6 +24,8 @@ pub(super) struct Crowd {
     next: u64,
     /// Numbers the freezes that were announced; an answer names the one it is for.
     freeze: u64,
+    /// What listeners hold the guest awake by.
+    holds: Holds,
 }
 
 /// Is one listener; dropping it ends its connection.
@@ -64,6 +68,11 @@ pub(super) struct Answer {
 }
 
 impl Crowd {
+    /// Holds nobody yet.
+    pub(super) fn new(holds: Holds) -> Self {
+        Self { holds, ..Self::default() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.listeners.is_empty()
     }
@@ -93,6 +102,7 @@ impl Crowd {
 
     pub(super) fn leave(&mut self, id: u64) {
         self.listeners.remove(&id);
+        self.holds.release_all(id);
     }
 
     /// Puts a line in every queue; who has no room left is sent away.
@@ -133,6 +143,11 @@ impl Crowd {
             }
             Said::Ack(number) if number == freeze => None,
             Said::Busy(number, reason) if number == freeze => Some(reason),
+            Said::Touch => {
+                self.holds.pulse().mark(Happening::Touch);
+                return true;
+            }
+            Said::Hold(..) | Said::Renew(..) | Said::Release(_) => return listener.holding(id, &self.holds, &said),
             Said::Wait(_) | Said::Ack(_) | Said::Busy(..) | Said::Unknown => return listener.count_useless(),
         };
         match listener.asked.take() {
@@ -147,8 +162,26 @@ impl Crowd {
 }
 
 impl Listener {
+    /// Begins, renews or ends a hold and says so; the listener that has no room for the answer is cut off.
+    fn holding(&mut self, id: u64, holds: &Holds, said: &Said) -> bool {
+        let holder = Holder::Program { uid: self.uid, pid: self.pid, connection: id };
+        let done = match said {
+            Said::Hold(reason, ttl) => holds.hold(holder, reason, Duration::from_millis(*ttl)).map(held),
+            Said::Renew(hold, ttl) => holds.renew(holder, *hold, Duration::from_millis(*ttl)).map(|()| held(*hold)),
+            Said::Release(hold) => holds.release(holder, *hold).map(|()| Event::Released { hold: *hold }.line()),
+            _ => return true,
+        };
+        let refused = |error: &ActivityError| Event::Refused { reason: &error.to_string() }.line();
+        let line = done.as_ref().map_or_else(refused, Bytes::clone);
+        self.queue.try_send(line).is_ok() && (done.is_ok() || self.count_useless())
+    }
+
     fn count_useless(&mut self) -> bool {
         self.useless += 1;
         self.useless <= USELESS_MOST
     }
+}
+
+fn held(hold: u64) -> Bytes {
+    Event::Held { hold }.line()
 }

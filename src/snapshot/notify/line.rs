@@ -21,6 +21,12 @@ pub(super) enum Event<'a> {
     WillFreeze { freeze: u64, generation: u64, deadline_ms: u64 },
     /// The freeze that was announced does not take place.
     Cancelled { generation: u64 },
+    /// The guest is held awake; the number names the hold.
+    Held { hold: u64 },
+    /// It is not any more.
+    Released { hold: u64 },
+    /// What was asked is not done.
+    Refused { reason: &'a str },
     /// The pause is over.
     Thawed { generation: u64, paused_ms: u64, clone: bool, clock_step_ns: i64 },
     /// The last line.
@@ -36,6 +42,14 @@ pub(super) enum Said {
     Ack(u64),
     /// I am not.
     Busy(u64, String),
+    /// Keep the guest awake for so many milliseconds of running time.
+    Hold(String, u64),
+    /// Keep it awake for so long from now, by a hold that there is.
+    Renew(u64, u64),
+    /// End that.
+    Release(u64),
+    /// The guest is in use now.
+    Touch,
     /// Nothing that we know.
     Unknown,
 }
@@ -45,6 +59,12 @@ struct Fields {
     wait: Option<bool>,
     ack: Option<u64>,
     busy: Option<u64>,
+    hold: Option<String>,
+    renew: Option<u64>,
+    release: Option<u64>,
+    touch: Option<bool>,
+    #[serde(default)]
+    ttl_ms: u64,
     #[serde(default)]
     reason: String,
 }
@@ -89,6 +109,10 @@ impl Said {
             Fields { busy: Some(freeze), reason, .. } => {
                 Self::Busy(freeze, reason.chars().filter(|c| !c.is_control()).take(REASON_MOST).collect())
             }
+            Fields { hold: Some(reason), ttl_ms, .. } => Self::Hold(reason, ttl_ms),
+            Fields { renew: Some(hold), ttl_ms, .. } => Self::Renew(hold, ttl_ms),
+            Fields { release: Some(hold), .. } => Self::Release(hold),
+            Fields { touch: Some(true), .. } => Self::Touch,
             Fields { .. } => Self::Unknown,
         })
     }
@@ -105,6 +129,14 @@ mod tests {
             (r#" {"ack":3,"more":[1]} "#, Some(Said::Ack(3))),
             (r#"{"busy":3,"reason":"a\nb"}"#, Some(Said::Busy(3, "ab".to_owned()))),
             (r#"{"busy":3}"#, Some(Said::Busy(3, String::new()))),
+            (r#"{"hold":"a","ttl_ms":5}"#, Some(Said::Hold("a".to_owned(), 5))),
+            (r#"{"hold":"a"}"#, Some(Said::Hold("a".to_owned(), 0))),
+            (r#"{"renew":1,"ttl_ms":5}"#, Some(Said::Renew(1, 5))),
+            (r#"{"release":1}"#, Some(Said::Release(1))),
+            (r#"{"touch":true}"#, Some(Said::Touch)),
+            (r#"{"touch":false}"#, Some(Said::Unknown)),
+            (r#"{"hold":1}"#, None),
+            (r#"{"hold":"a","ttl_ms":-1}"#, None),
             (r#"{"ping":1}"#, Some(Said::Unknown)),
             ("{}", Some(Said::Unknown)),
             ("", None),

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::crowd::{Answer, Crowd, Question};
 use super::line::Event;
 use super::{Resumed, door, generation};
+use crate::activity::Holds;
 use crate::base::{Lives, Tasks};
 use crate::snapshot::hooks::{HookError, Outcome};
 
@@ -49,10 +50,10 @@ const SOCKET: &str = "lifecycle.sock";
 
 impl Notifier {
     /// Opens the socket; where that is impossible (a `/run` that cannot be written to) it says so in the log and goes
-    /// on without. Needs a running runtime.
+    /// on without. Listeners may hold the guest awake by `holds`. Needs a running runtime.
     #[must_use]
-    pub fn start(settings: Settings, lives: Lives, tasks: &Tasks) -> Self {
-        let crowd = Arc::<Mutex<Crowd>>::default();
+    pub fn start(settings: Settings, holds: Holds, lives: Lives, tasks: &Tasks) -> Self {
+        let crowd = Arc::new(Mutex::new(Crowd::new(holds)));
         let (file, wait) = (settings.folder.join(FILE).into(), settings.wait);
         let socket = settings.folder.join(SOCKET);
         match door::make_folder(&settings.folder).and_then(|()| door::open(&socket)) {

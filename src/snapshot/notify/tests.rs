@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout};
 
 use super::{Notifier, Resumed, Settings};
+use crate::activity::Holds;
 use crate::base::{Life, Lives, Phase, Tasks, sentence};
 use crate::snapshot::hooks::Outcome;
 
@@ -43,7 +44,7 @@ impl Stage {
         let folder = std::env::temp_dir().join(name).join("run");
         let settings = Settings { folder: folder.clone(), clients, clients_per_user, wait: LONG };
         let tasks = Tasks::default();
-        let notifier = Notifier::start(settings, Lives::always(), &tasks);
+        let notifier = Notifier::start(settings, Holds::default(), Lives::always(), &tasks);
         Self { folder, notifier, tasks }
     }
 
@@ -280,13 +281,13 @@ async fn the_generation_file_is_replaced_as_a_whole_and_read_by_everybody() {
 async fn a_socket_that_an_agent_left_is_taken_over_and_one_that_is_served_is_not() {
     let stage = Stage::new(64, 64);
     let settings = Settings { folder: stage.folder.clone(), ..Settings::default() };
-    let second = Notifier::start(settings.clone(), Lives::always(), &stage.tasks);
+    let second = Notifier::start(settings.clone(), Holds::default(), Lives::always(), &stage.tasks);
     assert_eq!(stage.tasks.running(), 1, "the first one serves");
     assert!(second.will_freeze(LONG, 1).await.is_empty());
     stage.tasks.drain(LONG).await;
     let tasks = Tasks::default();
     let (life, lives) = tokio::sync::watch::channel(Life { phase: Phase::Thawing, generation: 9, ..Life::default() });
-    let _third = Notifier::start(settings, Lives::new(lives), &tasks);
+    let _third = Notifier::start(settings, Holds::default(), Lives::new(lives), &tasks);
     let mut listener = stage.stranger().await;
     assert_eq!(listener.hear().await, json!({"event": "hello", "phase": "thawing", "generation": 9}));
     drop(life);
@@ -296,7 +297,7 @@ async fn a_socket_that_an_agent_left_is_taken_over_and_one_that_is_served_is_not
 async fn without_a_folder_there_is_no_socket_and_nothing_else_is_missed() {
     let tasks = Tasks::default();
     let settings = Settings { folder: PathBuf::from("/proc/no/such"), ..Settings::default() };
-    let notifier = Notifier::start(settings, Lives::always(), &tasks);
+    let notifier = Notifier::start(settings, Holds::default(), Lives::always(), &tasks);
     assert_eq!(tasks.running(), 0);
     assert!(notifier.will_freeze(LONG, 1).await.is_empty());
     notifier.thawed(&RESUMED);

@@ -8,7 +8,7 @@ use nix::libc;
 use super::{Message, Socket};
 
 /// SOCK_DIAG_BY_FAMILY.
-const LIST: u16 = 20;
+pub(super) const LIST: u16 = 20;
 /// SOCK_DESTROY, since 4.5 where the kernel has CONFIG_INET_DIAG_DESTROY.
 const DESTROY: u16 = 21;
 /// Length of `struct inet_diag_sockid`.
@@ -20,6 +20,8 @@ const BATCH: usize = 64;
 /// States of a connection that has two ends and a program at this one: ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1,
 /// FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING (include/net/tcp_states.h). TIME_WAIT has no program.
 pub const LIVE: u32 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
+/// LISTEN alone.
+pub const LISTEN: u32 = 1 << 10;
 /// ESTABLISHED alone.
 pub const ESTABLISHED: u32 = 1 << 1;
 
@@ -37,7 +39,7 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    fn read(body: &[u8]) -> Option<Self> {
+    pub(super) fn read(body: &[u8]) -> Option<Self> {
         Some(Self { family: *body.first()?, identity: *body.get(AT..)?.first_chunk()? })
     }
 
@@ -67,16 +69,22 @@ impl Connection {
     }
 
     fn request(&self, kind: u16, states: u32) -> Message {
+        self.request_with(kind, states, 0)
+    }
+
+    /// As `request`, with attributes to be answered (a bit each).
+    pub(super) fn request_with(&self, kind: u16, states: u32, attributes: u8) -> Message {
         let mut body = [0; 8 + IDENTITY];
         body[0] = self.family;
         body[1] = libc::IPPROTO_TCP.to_le_bytes()[0];
+        body[2] = attributes;
         body[4..8].copy_from_slice(&states.to_ne_bytes());
         body[8..].copy_from_slice(&self.identity);
         Message::new(kind, &body)
     }
 
     /// A connection that no kernel has.
-    fn nowhere(family: i32) -> Self {
+    pub(super) fn nowhere(family: i32) -> Self {
         Self { family: family.to_le_bytes()[0], identity: [0; IDENTITY] }
     }
 }

@@ -5,13 +5,14 @@
 //!
 //! - [`message`] building and reading messages
 //! - [`link`](mod@link) interfaces, addresses, routes and neighbours
-//! - [`diag`] TCP connections
+//! - [`diag`] TCP connections, [`traffic`] what went through them
 
 pub mod diag;
 pub mod link;
 pub mod message;
 #[cfg(test)]
 pub(crate) mod scratch;
+pub mod traffic;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

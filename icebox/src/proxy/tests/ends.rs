@@ -188,7 +188,7 @@ async fn a_proxy_that_ends_lets_answers_end_and_breaks_the_rest() {
     let (mut one, mut other) = (Talk::ask(&proxy, GET).await, Talk::ask(&proxy, GET).await);
     one.until("hi\r\n").await;
     other.until("hi\r\n").await;
-    let mut servers = vec![soon(talks.recv()).await.unwrap(), soon(talks.recv()).await.unwrap()];
+    let mut servers = [soon(talks.recv()).await.unwrap(), soon(talks.recv()).await.unwrap()];
     proxy.closing.cancel();
     servers[0].say("0\r\n\r\n").await;
     let ends = [one.rest().await, other.rest().await];

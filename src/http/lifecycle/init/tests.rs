@@ -19,6 +19,8 @@ fn guest(name: &str, service: Option<Endpoint>) -> Guest {
         gate: Arc::clone(&gate),
         part: Box::new(|_| Box::pin(std::future::ready(0))),
         ports: Vec::new(),
+        holds: Default::default(),
+        loopback_ports: false,
         life: tokio::sync::watch::Sender::new(Life::default()),
     };
     let mut settings = snapshot::Settings { notice: false, ..Default::default() };
