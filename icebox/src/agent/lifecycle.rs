@@ -15,6 +15,8 @@ const FREEZE_LIMIT: Duration = Duration::from_secs(10);
 const THAW_LIMIT: Duration = Duration::from_secs(30);
 /// Times that a clock is corrected: on a busy machine one question in some takes long.
 const CORRECTIONS: usize = 8;
+/// How long all corrections may take; as long as they last.
+const CORRECTION_LIMIT: Duration = Duration::from_secs(3_600);
 /// A question that took no longer says what time it is to half of that.
 const SURE_WITHIN: Duration = Duration::from_millis(40);
 /// A clock that is off by less is right.
@@ -50,6 +52,15 @@ impl Agent {
     /// # Errors
     /// As [`Agent::freeze`].
     pub async fn thaw(&self, thaw: &Thaw) -> Result<Value, AgentError> {
+        self.thaw_within(thaw, CORRECTION_LIMIT).await
+    }
+
+    /// Thaws as [`Agent::thaw`] does, and begins no correction of the clock once `corrections` are over: on a busy
+    /// machine none is sure, and each costs some calls.
+    ///
+    /// # Errors
+    /// As [`Agent::freeze`].
+    pub async fn thaw_within(&self, thaw: &Thaw, corrections: Duration) -> Result<Value, AgentError> {
         let round_trip = self.round_trip().await?;
         let mut entropy = [0; ENTROPY];
         random(&mut entropy).map_err(|error| AgentError::strange("thaw", format!("no random bytes: {error}")))?;
@@ -69,12 +80,12 @@ impl Agent {
         // From now on the guest answers to the token that it was just given.
         let token = thaw.more.get("identity").and_then(|identity| identity.get("accessToken")).and_then(Value::as_str);
         let agent = token.map_or_else(|| self.clone(), |token| self.clone().with_token(token));
-        agent.correct_clock(&answer, sent).await?;
+        agent.correct_clock(&answer, sent, Instant::now() + corrections).await?;
         Ok(answer)
     }
 
     /// Sends our time once more while the guest's clock may be wrong: what took long came late.
-    async fn correct_clock(&self, thawed: &Value, mut sent: Duration) -> Result<(), AgentError> {
+    async fn correct_clock(&self, thawed: &Value, mut sent: Duration, until: Instant) -> Result<(), AgentError> {
         let mut answer = thawed.clone();
         for _ in 0..CORRECTIONS {
             let came = unix_time();
@@ -84,6 +95,9 @@ impl Agent {
             let took = came.saturating_sub(sent);
             let off = guest.abs_diff(sent + took / 2);
             if took <= SURE_WITHIN && off <= took / 2 + CLOSE {
+                return Ok(());
+            }
+            if Instant::now() >= until {
                 return Ok(());
             }
             let round_trip = u32::try_from(self.round_trip().await?.as_nanos()).unwrap_or(u32::MAX);

@@ -14,6 +14,8 @@ use crate::snapshot::Companion;
 const HEALTH_LIMIT: Duration = Duration::from_secs(6);
 /// How long the freeze may take in the guest, in milliseconds; the agent's own default.
 const FREEZE_MS: u32 = 10_000;
+/// How long the guest's clock may be set right by further calls while a client waits: `/init` brings the time once more.
+const CLOCK_LIMIT: Duration = Duration::from_millis(300);
 /// How long a guest that runs on may take to undo a freeze; it does so by itself when its lease ends.
 const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 
@@ -114,7 +116,7 @@ impl Companion for Care {
         let generation = frozen.as_ref().and_then(|frozen| frozen.get("generation")?.as_str()?.parse().ok());
         let thaw = Thaw { generation, clone: self.clone, more: self.more.clone() };
         // Also one that was not frozen: it is repaired all the same.
-        let thawed = match with(agent.clone(), self.old.as_ref()).thaw(&thaw).await {
+        let thawed = match with(agent.clone(), self.old.as_ref()).thaw_within(&thaw, CLOCK_LIMIT).await {
             Ok(thawed) => Some(thawed),
             Err(error) if error.is_unknown() && frozen.is_none() => None,
             Err(error) => return Err(error),

@@ -71,7 +71,7 @@ pub(super) async fn create(inner: &Arc<Inner>, wish: Create, origin: Origin) -> 
     let keeper = keeper(inner, record, State::Creating);
     let face = Arc::clone(&keeper.face);
     tokio::spawn(end(Arc::downgrade(inner), face, make(keeper, origin, place, created)));
-    outcome.await.unwrap_or_else(|_| Err(SandboxError::Stopping))
+    outcome.await.unwrap_or(Err(SandboxError::Stopping))
 }
 
 /// Makes a keeper and the way to it.
@@ -86,7 +86,7 @@ pub(super) fn keeper(inner: &Arc<Inner>, record: Record, state: State) -> Keeper
 /// Keeps a sandbox that is there already, paused.
 pub(super) fn keep(inner: &Arc<Inner>, record: Record, snapshot: Snapshot, mode: PauseMode) {
     let mut keeper = keeper(inner, record, State::Paused(mode));
-    keeper.body = Body::Paused(snapshot, mode);
+    keeper.body = Body::Paused(Box::new(snapshot), mode);
     keeper.written = true;
     let face = Arc::clone(&keeper.face);
     tokio::spawn(end(Arc::downgrade(inner), face, keeper.run()));

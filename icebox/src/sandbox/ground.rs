@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::fs::statvfs;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -17,6 +18,9 @@ use crate::vm::Network;
 
 /// VMs that start at once, for each CPU: more of them only hinder each other, and then none is in time.
 const STARTS_PER_CPU: usize = 2;
+
+/// Bytes that must be free on the disk for a pause to be begun: the guest's own writes until it stands still.
+const ROOM: u64 = 32 << 20;
 
 /// The name of the template that is made of the image.
 pub(super) const BASE: &str = "base";
@@ -85,6 +89,13 @@ impl Ground {
     /// Where the snapshot `id` is kept.
     pub(super) fn snapshot(&self, id: &str) -> PathBuf {
         self.settings.data.join(SNAPSHOTS).join(id)
+    }
+
+    /// Whether a pause can be begun; whether its files will fit is seen then. A guest writes back what it has in memory
+    /// before it is stopped, and stands still if there is no room for that.
+    pub(super) fn has_room(&self) -> bool {
+        let room = statvfs(&self.settings.data);
+        room.is_ok_and(|room| room.f_bavail.saturating_mul(room.f_frsize) >= ROOM)
     }
 
     /// Names a folder for a VM.

@@ -17,6 +17,9 @@ use crate::agent::{Agent, AgentError};
 const QUESTION: Duration = Duration::from_secs(600);
 /// After an answer that is none.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
+/// What the agent takes for a time, in milliseconds.
+const SHORTEST: u64 = 100;
+const LONGEST: u64 = 86_400_000;
 /// Answers when nothing has happened in the guest for so long; `/metrics` and `/health` do not count.
 const WAIT: &str = "thawd.v1.Activity/Wait";
 
@@ -33,7 +36,7 @@ impl Watched {
     pub(super) async fn watch(self, keeper: mpsc::WeakSender<Command>, gone: CancellationToken) {
         let watching = async {
             loop {
-                let asked = json!({"idleForMs": milliseconds(self.after).to_string()});
+                let asked = json!({"idleForMs": milliseconds(self.after).clamp(SHORTEST, LONGEST).to_string()});
                 match self.agent.call(WAIT, &asked, QUESTION).await {
                     Ok(_) => {}
                     Err(error) if error.is_unknown() => {

@@ -17,7 +17,7 @@ use super::error::SandboxError;
 use super::face::{Face, now_ms};
 use super::ground::Ground;
 use super::record::Record;
-use super::{OnTimeout, PauseMode, Reach, State, View, idle, metrics, rules, stall};
+use super::{OnTimeout, PauseMode, Reach, State, View, idle, metrics, stall};
 use crate::agent::Agent;
 use crate::snapshot::Snapshot;
 use crate::store::Shelf;
@@ -25,9 +25,6 @@ use crate::vm::Vm;
 
 /// Where an answer goes.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, SandboxError>>;
-
-/// After a pause at the deadline that failed, until the next try.
-const TRY_AGAIN: Duration = Duration::from_secs(30);
 
 /// What a keeper can be asked for; [`super::Sandboxes`] says what each means.
 #[derive(Debug)]
@@ -95,7 +92,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) enum Body {
     Running(Box<Running>),
-    Paused(Snapshot, PauseMode),
+    Paused(Box<Snapshot>, PauseMode),
     /// Nothing; the keeper ends.
     Gone,
 }
@@ -268,56 +265,6 @@ impl Keeper {
         if let Err(error) = self.write_down().await {
             tracing::warn!(id = %self.record.id, %error, "the record of a sandbox could not be written");
         }
-    }
-
-    /// The time is up.
-    async fn expire(&mut self) {
-        match self.record.lifecycle.on_timeout {
-            OnTimeout::Kill => {
-                tracing::info!(id = %self.record.id, "the time of a sandbox is up: it is removed");
-                self.face.kill.cancel();
-            }
-            OnTimeout::Pause(mode) => {
-                tracing::info!(id = %self.record.id, "the time of a sandbox is up: it is paused");
-                if let Err(error) = self.pause(mode, false, None).await {
-                    tracing::warn!(id = %self.record.id, %error, "a sandbox whose time is up could not be paused");
-                }
-                if let Body::Running(running) = &mut self.body {
-                    running.deadline = Instant::now() + TRY_AGAIN;
-                }
-            }
-        }
-    }
-
-    async fn idle(&mut self, number: u64) {
-        let is_it = matches!(&self.body, Body::Running(running) if running.number == number);
-        if is_it {
-            tracing::info!(id = %self.record.id, "a sandbox is idle: it is paused");
-            if let Err(error) = self.pause(PauseMode::Full, true, None).await {
-                tracing::warn!(id = %self.record.id, %error, "an idle sandbox could not be paused");
-            }
-        }
-    }
-
-    fn set_timeout(&mut self, timeout: Duration, only_later: bool) -> Result<(), SandboxError> {
-        let Body::Running(running) = &mut self.body else {
-            return Err(SandboxError::Paused(self.record.id.clone()));
-        };
-        let (now, end) = (now_ms(), self.record.end_ms);
-        let new = rules::deadline(now, Some(end), timeout, only_later);
-        if new != end {
-            self.record.end_ms = new;
-            self.record.timeout_s = rules::sane(timeout).as_secs();
-            running.deadline = Instant::now() + Duration::from_millis(new.saturating_sub(now));
-            self.show(State::Running);
-        }
-        Ok(())
-    }
-
-    /// Gives a VM that runs more time, never less.
-    pub(super) fn prolong(&mut self, timeout: Duration) {
-        // It runs, or has no deadline.
-        drop(self.set_timeout(timeout, true));
     }
 
     async fn measure(&mut self) -> Result<(), SandboxError> {

@@ -26,6 +26,7 @@ mod rules;
 mod sandboxes;
 mod stall;
 mod start;
+mod time;
 mod types;
 mod waking;
 

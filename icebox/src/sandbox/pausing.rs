@@ -37,6 +37,9 @@ impl Keeper {
         if !matches!(self.body, Body::Running(_)) {
             return Err(SandboxError::AlreadyPaused(id));
         }
+        if !self.ground.has_room() {
+            return Err(SandboxError::NoSpace(id));
+        }
         let number = random_name().map_err(SandboxError::host("naming a pause"))?;
         let kept = Kept { folder: format!("{id}-{number}"), mode, at_ms: now_ms(), bytes: 0 };
         let before = self.record.clone();
@@ -66,7 +69,7 @@ impl Keeper {
 
     async fn paused(&mut self, kept: Kept, paused: Paused) {
         drop(self.without_vm().await);
-        self.body = Body::Paused(paused.snapshot, kept.mode);
+        self.body = Body::Paused(Box::new(paused.snapshot), kept.mode);
         let old = self.record.kept.replace(Kept { bytes: paused.report.bytes.total(), ..kept.clone() });
         self.record.pausing = None;
         self.record.runs = false;
@@ -132,7 +135,7 @@ impl Keeper {
             Ok(snapshot) => {
                 tracing::warn!(%id, why, "a sandbox falls back to its last pause");
                 self.record.fall_back(&kept, why);
-                self.body = Body::Paused(snapshot, kept.mode);
+                self.body = Body::Paused(Box::new(snapshot), kept.mode);
                 self.show(State::Paused(kept.mode));
                 self.note().await;
             }

@@ -140,11 +140,14 @@ impl Host {
         u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
     }
 
-    /// Leaves not a byte on the disk.
-    pub(crate) fn fill_disk(&self) {
+    /// Leaves so many bytes on the disk.
+    pub(crate) fn fill_disk(&self, left: u64) {
         let mut file = fs::File::create(self.path().join(FILLER)).unwrap();
         let full = std::io::copy(&mut std::io::repeat(1), &mut file).unwrap_err();
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+        let length = file.metadata().unwrap().len();
+        file.set_len(length - left).unwrap();
+        file.sync_all().unwrap();
     }
 
     pub(crate) fn empty_disk(&self) {

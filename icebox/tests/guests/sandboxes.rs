@@ -203,22 +203,26 @@ fn a_full_disk_stops_the_pause_and_not_the_sandbox() {
     let host = Host::on_small_disk("small", 400);
     let view = host.create(lasting());
     let pid = host.spawn(&view.id, COUNTER);
-    host.fill_disk();
-    let full = host.block_on(host.all().pause(&view.id, PauseMode::Full, true)).unwrap_err();
-    assert!(matches!(full, SandboxError::NoSpace(_)), "{full}");
-    assert_eq!(host.view(&view.id).state, State::Running);
-    host.sh(&view.id, &format!("test -d /proc/{pid}"));
+    // Enough to begin with, and nothing at all.
+    for left in [40 << 20, 0] {
+        host.fill_disk(left);
+        let full = host.block_on(host.all().pause(&view.id, PauseMode::Full, false)).unwrap_err();
+        assert!(matches!(full, SandboxError::NoSpace(_)), "{left} left: {full}");
+        assert_eq!(host.view(&view.id).state, State::Running, "{left} left");
+        host.sh(&view.id, &format!("test -d /proc/{pid}"));
+        assert_eq!(fs::read_dir(host.path().join("paused")).unwrap().count(), 0, "{left} left");
+    }
     // Also when it writes to its disk, where there is no room.
     host.spawn(&view.id, "head -c 3000000 /dev/urandom > /root/big; sync; touch /run/written");
     eventually("it stands still", || host.view(&view.id).trouble.is_some_and(|text| text.contains("stands still")));
     host.empty_disk();
     eventually("it goes on", || host.try_sh(&view.id, view.token.as_deref(), "test -e /run/written").is_ok());
     host.sh(&view.id, "while ! test -e /run/written; do sleep 0.1; done");
-    host.block_on(host.all().pause(&view.id, PauseMode::Full, true)).unwrap();
+    host.block_on(host.all().pause(&view.id, PauseMode::Full, false)).unwrap();
     host.block_on(host.all().connect(&view.id, HOUR, true)).unwrap();
     host.sh(&view.id, &format!("test -d /proc/{pid}"));
     // What is there can be removed however full it is.
-    host.fill_disk();
+    host.fill_disk(0);
     host.block_on(host.all().kill(&view.id)).unwrap();
     host.is_empty();
 }
@@ -296,9 +300,12 @@ fn a_snapshot_is_a_template_until_it_is_deleted() {
     assert!(host.block_on(host.all().delete_snapshot("mine")).is_err());
 }
 
+/// Says of a folder of a pause whether it has come so far.
+type Moment = fn(&Path) -> bool;
+
 #[test]
 fn a_crash_at_any_moment_of_a_pause_leaves_the_sandbox_whole_or_as_it_was() {
-    let moments: [(&str, fn(&Path) -> bool); 4] = [
+    let moments: [(&str, Moment); 4] = [
         ("announced", |_| true),
         ("memory is written", |path| path.join("devices").exists()),
         ("all is written", |path| path.join("manifest.json").exists()),
