@@ -1,6 +1,6 @@
 //! Leads requests to ports of sandboxes: what stands at `E2B_SANDBOX_URL` and at `PORT-ID.domain`.
 //!
-//! A request is led by its head alone ([`route`]), is let in or refused there, and is then carried to the port that
+//! A request is led by its head alone (`route`), is let in or refused there, and is then carried to the port that
 //! [`Sandboxes::reach`](crate::sandbox::Sandboxes::reach) names, which may wake the sandbox first. Nothing is buffered:
 //! bodies of any size go both ways at once, and whoever stalls holds up only himself.
 //!
