@@ -52,6 +52,11 @@ pub struct Pieces {
 const TAIL: &[u8] = b"]}";
 
 impl Flowing {
+    #[cfg(test)]
+    pub(crate) fn of(format: Format, gzip: bool) -> Self {
+        Self { format, gzip }
+    }
+
     /// Starts a message.
     #[must_use]
     pub fn pieces(self) -> Pieces {
@@ -158,39 +163,6 @@ impl http_body::Body for FlowBody {
                 }
                 None => self.pieces = None,
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proto::filesystem::{EntryInfo, ListDirResponse};
-
-    fn message(names: &[&str]) -> ListDirResponse {
-        let entry = |name: &&str| EntryInfo { name: (*name).into(), size: 7, ..Default::default() };
-        ListDirResponse { entries: names.iter().map(entry).collect() }
-    }
-
-    fn sent(flowing: Flowing, parts: &[&[&str]]) -> Vec<u8> {
-        let mut pieces = flowing.pieces();
-        let mut sent: Vec<u8> = parts.iter().flat_map(|part| pieces.part(&message(part)).unwrap()).collect();
-        sent.extend(pieces.end().unwrap());
-        sent
-    }
-
-    #[test]
-    fn the_pieces_are_the_message_in_every_format() {
-        for parts in [&[][..], &[&["a"][..]], &[&["a", "b[", "]}"], &["c"], &["{\"entries\":["]]] {
-            let whole = message(&parts.concat());
-            let json = sent(Flowing { format: Format::Json, gzip: false }, parts);
-            let mut expected = Vec::new();
-            json::write(&whole, &mut expected).unwrap();
-            assert_eq!(json, expected);
-            let binary = sent(Flowing { format: Format::Binary, gzip: false }, parts);
-            assert_eq!(binary, prost::Message::encode_to_vec(&whole));
-            let packed = sent(Flowing { format: Format::Json, gzip: true }, parts);
-            assert_eq!(super::super::gzip::inflate(&packed, 1 << 20).unwrap(), expected);
         }
     }
 }

@@ -81,3 +81,38 @@ impl Listing {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::wire::{Format, json};
+
+    fn message(names: &[&str]) -> ListDirResponse {
+        let entry = |name: &&str| EntryInfo { name: (*name).into(), size: 7, ..Default::default() };
+        ListDirResponse { entries: names.iter().map(entry).collect() }
+    }
+
+    fn sent(flowing: Flowing, parts: &[&[&str]]) -> Vec<u8> {
+        let mut pieces = flowing.pieces();
+        let mut sent: Vec<u8> = parts.iter().flat_map(|part| pieces.part(&message(part)).unwrap()).collect();
+        sent.extend(pieces.end().unwrap());
+        sent
+    }
+
+    #[test]
+    fn the_pieces_are_the_message_in_every_format() {
+        for parts in [&[][..], &[&["a"][..]], &[&["a", "b[", "]}"], &["c"], &["{\"entries\":["]]] {
+            let whole = message(&parts.concat());
+            let mut expected = Vec::new();
+            json::write(&whole, &mut expected).unwrap();
+            assert_eq!(sent(Flowing::of(Format::Json, false), parts), expected);
+            assert_eq!(sent(Flowing::of(Format::Binary, false), parts), prost::Message::encode_to_vec(&whole));
+            let packed = sent(Flowing::of(Format::Json, true), parts);
+            let mut unpacked = Vec::new();
+            flate2::read::MultiGzDecoder::new(&*packed).read_to_end(&mut unpacked).unwrap();
+            assert_eq!(unpacked, expected);
+        }
+    }
+}
