@@ -13,8 +13,8 @@ use crate::activity::{self, Activity, Holds, Pulse};
 use crate::base::{Admission, Life, Lives, Tasks};
 use crate::config::Config;
 use crate::fs::Files;
-use crate::host::{Authorities, Environment, Metadata, Mounts, Services, marker};
-use crate::identity::{Accounts, Defaults, Gate};
+use crate::host::{Authorities, Environment, Memory, Metadata, Mounts, Services, marker};
+use crate::identity::{Accounts, Defaults, Gate, Kept};
 use crate::ports::Ports;
 use crate::process::Table;
 use crate::proto::filesystem::filesystem_server::FilesystemServer;
@@ -61,9 +61,8 @@ impl App {
         let listeners = open(&config.listen).await?;
         let tasks = Tasks::default();
         let accounts = Arc::new(Accounts::default());
-        let defaults = Arc::new(Defaults::new(config.user, config.workdir));
-        let gate = Arc::new(Gate::new(config.token));
-        let environment = Arc::new(Environment::new(marker::leave(&config.host.root, config.in_sandbox)));
+        let told = told(&config);
+        let Told { gate, defaults, environment, .. } = told.clone();
         let workload = Arc::new(Workload::prepare(&config.workload));
         let life = watch::Sender::new(Life::default());
         let lives = Lives::new(life.subscribe());
@@ -99,10 +98,7 @@ impl App {
         let (owners, user) = (Arc::clone(&accounts), Arc::clone(&defaults));
         let filesystem = rpc::filesystem::Filesystem::new(files.clone(), owners, user, lives.clone());
         let plain = http::facts::router(Arc::clone(&environment))
-            .merge(http::lifecycle::router(
-                guest(config.host, Arc::clone(&gate), Arc::clone(&defaults), environment, lives.clone(), &tasks),
-                lifecycle.clone(),
-            ))
+            .merge(http::lifecycle::router(guest(config.host, told, lives.clone(), &tasks), lifecycle.clone()))
             .merge(http::files::router(http::files::Shared {
                 files,
                 accounts: Arc::clone(&accounts),
@@ -132,6 +128,25 @@ impl App {
         self.table.emptied(DRAIN).await;
         self.tasks.drain(DRAIN).await
     }
+}
+
+/// What a host says of a guest.
+#[derive(Clone)]
+struct Told {
+    gate: Arc<Gate>,
+    defaults: Arc<Defaults>,
+    environment: Arc<Environment>,
+    memory: Memory,
+}
+
+/// Begins with the flags, or with what a predecessor was told.
+fn told(config: &Config) -> Told {
+    let kept = config.keep.as_deref().and_then(Kept::on);
+    let gate = Arc::new(Gate::new(config.token.clone()).keeping(kept.clone()));
+    let defaults = Arc::new(Defaults::new(config.user.clone(), config.workdir.clone()));
+    let environment = Arc::new(Environment::new(marker::leave(&config.host.root, config.in_sandbox)));
+    let memory = Memory::recall(kept, Arc::clone(&defaults), Arc::clone(&environment));
+    Told { gate, defaults, environment, memory }
 }
 
 /// Opens the listeners, the port last: who finds it open finds the others open too.
@@ -177,14 +192,8 @@ fn reach(settings: &crate::ports::Settings, own: &[u16], tasks: &Tasks) -> Optio
 }
 
 /// Builds what a host changes with `/init`, and begins to ask which sandbox this is.
-fn guest(
-    settings: crate::host::Settings,
-    gate: Arc<Gate>,
-    defaults: Arc<Defaults>,
-    environment: Arc<Environment>,
-    lives: Lives,
-    tasks: &Tasks,
-) -> http::lifecycle::Shared {
+fn guest(settings: crate::host::Settings, told: Told, lives: Lives, tasks: &Tasks) -> http::lifecycle::Shared {
+    let Told { gate, defaults, environment, memory } = told;
     let root = settings.root;
     let services = Services::new(&root, Arc::clone(&environment), tasks.clone());
     let authorities = Authorities::new(&root, tasks.clone());
@@ -192,7 +201,7 @@ fn guest(
         Metadata::start(endpoint, root, Arc::clone(&gate), Arc::clone(&environment), lives, tasks.clone())
     });
     let mounts = Mounts::new(tasks.clone());
-    http::lifecycle::Shared { gate, defaults, environment, services, metadata, authorities, mounts }
+    http::lifecycle::Shared { gate, defaults, environment, memory, services, metadata, authorities, mounts }
 }
 
 /// Puts the RPC services behind the wire.

@@ -17,7 +17,9 @@ const CASES: [(u32, u32); 6] = [(256, 0), (256, 64), (512, 0), (512, 192), (1024
 fn main() {
     let rounds = std::env::args().nth(1).map_or(5, |rounds| rounds.parse().expect("a number of rounds"));
     println!("times in ms; agent: freeze or thaw; qemu: stop, save, quit or spawn, load, cont; disk: commit");
-    println!("memory  used | pause agent qemu disk | snapshot MiB  of used | resume agent qemu | cold resume  mapped MiB");
+    println!(
+        "memory  used | pause agent qemu disk | snapshot MiB  of used | resume agent qemu | cold resume  mapped MiB"
+    );
     for (memory, filled) in CASES {
         let mut guest = Choice::of("scratch").memory(memory).start();
         if filled > 0 {

@@ -101,6 +101,12 @@ pub struct Flags {
     #[arg(long, default_value = "/run/thawd", env = "THAWD_RUN_DIR", value_name = "DIR")]
     pub run_dir: PathBuf,
 
+    /// Keep what a host says (token, as a hash; default user, folder and variables) in the run folder, and take up what
+    /// was kept there: for an agent that is started again whenever it ends. Only where that folder is in memory
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true",
+          action = clap::ArgAction::Set, env = "THAWD_KEEP_IDENTITY", value_name = "BOOL")]
+    pub keep_identity: bool,
+
     /// Folder of the programs that are called with freeze before a pause and with thaw after it
     #[arg(long, default_value = "/etc/thawd/hooks.d", env = "THAWD_HOOKS_DIR", value_name = "DIR")]
     pub hooks_dir: PathBuf,

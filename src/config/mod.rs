@@ -47,6 +47,8 @@ pub struct Config {
     pub user: String,
     /// Default folder before `/init`.
     pub workdir: Option<String>,
+    /// Where what a host says is kept for an agent that is started again; `None` for nowhere.
+    pub keep: Option<PathBuf>,
     /// Runs in a sandbox of the platform (and not in a container for tests).
     pub in_sandbox: bool,
 }
@@ -76,6 +78,7 @@ impl From<Flags> for Config {
             token: flags.access_token.filter(|token| !token.is_empty()).map(Secret::new),
             user: flags.default_user,
             workdir: flags.default_workdir.filter(|folder: &String| !folder.is_empty()),
+            keep: flags.keep_identity.then_some(flags.run_dir),
             in_sandbox: !flags.isnotfc,
         }
     }

@@ -11,7 +11,7 @@ use crate::identity::accounts::Table;
 /// Walks a directory and hands over one entry after the other: names in byte order, a directory before its content.
 ///
 /// No level below the depth is looked at, and memory does not grow with the tree, and hardly with the length of a
-/// directory ([`Names`]).
+/// directory, whose names are read a window at a time.
 #[derive(Debug)]
 pub struct Walk {
     table: Arc<Table>,

@@ -37,6 +37,12 @@ impl Environment {
         inner.user = user;
     }
 
+    /// Gives the variables of the user.
+    #[must_use]
+    pub fn users(&self) -> BTreeMap<String, String> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).user.clone()
+    }
+
     /// Gives all variables, each once.
     #[must_use]
     pub fn all(&self) -> BTreeMap<String, String> {

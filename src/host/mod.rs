@@ -14,6 +14,7 @@ pub mod clock;
 pub mod environment;
 mod hosts;
 pub mod marker;
+mod memory;
 pub mod metadata;
 pub mod metrics;
 pub mod mounts;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 
 pub use ca::Authorities;
 pub use environment::Environment;
+pub use memory::Memory;
 pub use metadata::Metadata;
 pub use metrics::{Metrics, Sampler};
 pub use mounts::Mounts;

@@ -6,6 +6,7 @@
 //! - [`path`] how a request's path becomes an absolute one
 //! - [`token`] the access token and who may pass without it
 //! - [`signature`] signed file URLs
+//! - [`kept`] what an agent that is started again must still know
 //! - [`secret`] bytes that are zeroed and never printed
 //!
 //! Name services beyond the two files are not asked: the binary is static, and a guest's NSS modules are not ours
@@ -14,6 +15,7 @@
 pub mod accounts;
 pub mod defaults;
 pub mod error;
+pub mod kept;
 pub mod path;
 pub mod secret;
 pub mod signature;
@@ -23,6 +25,7 @@ pub mod user;
 pub use accounts::Accounts;
 pub use defaults::Defaults;
 pub use error::IdentityError;
+pub use kept::Kept;
 pub use path::ResolvedPath;
 pub use secret::Secret;
 pub use token::{Gate, TokenError, TokenHash};

@@ -5,7 +5,10 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use sha2::{Digest, Sha512};
 use subtle::ConstantTimeEq;
 
-use super::Secret;
+use super::{Kept, Secret};
+
+/// The file with the hash of the token, for an agent that is started again.
+const KEPT: &str = "token.sha512";
 
 /// Holds what a metadata service tells about the token: SHA-512 in hexadecimal, of the empty text where none is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,9 +27,12 @@ impl TokenHash {
         self.is_of_bytes(token.map_or("", Secret::expose).as_bytes())
     }
 
+    fn of(token: &[u8]) -> Self {
+        Self(Sha512::digest(token).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     fn is_of_bytes(&self, token: &[u8]) -> bool {
-        let hash: String = Sha512::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
-        self.0.as_bytes().ct_eq(hash.as_bytes()).into()
+        self.0.as_bytes().ct_eq(Self::of(token).0.as_bytes()).into()
     }
 }
 
@@ -45,6 +51,7 @@ pub enum TokenError {
 #[derive(Debug, Default)]
 pub struct Gate {
     inner: RwLock<Inner>,
+    kept: Option<Kept>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +78,17 @@ impl Gate {
         gate
     }
 
+    /// Keeps the hash of each token from now on; the one that a predecessor kept is expected, unless there is a token.
+    #[must_use]
+    pub fn keeping(mut self, kept: Option<Kept>) -> Self {
+        self.kept = kept;
+        let left = self.kept.as_ref().and_then(|kept| kept.read(KEPT));
+        if let Some(hash) = left.as_deref().and_then(TokenHash::new) {
+            self.expect(&hash);
+        }
+        self
+    }
+
     /// Gives the token in force, if it is known.
     #[must_use]
     pub fn token(&self) -> Option<Secret> {
@@ -82,6 +100,11 @@ impl Gate {
 
     /// Replaces the token; `None` opens the gate.
     pub fn set(&self, token: Option<Secret>) {
+        match (&self.kept, &token) {
+            (Some(kept), Some(token)) => kept.write(KEPT, &TokenHash::of(token.expose().as_bytes()).0),
+            (Some(kept), None) => kept.remove(KEPT),
+            (None, _) => {}
+        }
         self.write().lock = token.map_or(Lock::Open, Lock::Token);
     }
 
@@ -231,6 +254,21 @@ mod tests {
         assert!(gate.token().is_none());
         assert!(gate.admits(Some(b"A")));
         assert!(gate.token().is_some_and(|token| token.matches(b"A")));
+    }
+
+    #[test]
+    fn a_successor_expects_the_token_that_was_in_force() {
+        let folder = std::path::Path::new("/dev/shm").join(format!("thawd-gate-{}", std::process::id()));
+        let start = || Gate::default().keeping(Kept::on(&folder));
+        let first = start();
+        assert!(first.admits(None));
+        first.set(secret(Some("A")));
+        assert!(!std::fs::read_to_string(folder.join(KEPT)).unwrap().contains('A'), "it is a hash");
+        let second = start();
+        assert!(!second.admits(None) && !second.admits(Some(b"B")) && second.admits(Some(b"A")));
+        second.set(None);
+        assert!(start().admits(None));
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

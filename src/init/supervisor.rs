@@ -183,7 +183,8 @@ impl Supervisor {
         if let Some((name, arguments)) = self.line.split_first() {
             command.arg0(name).args(arguments);
         }
-        command.env_remove(super::INTRODUCED);
+        // The next one is to know what a host told this one.
+        command.env_remove(super::INTRODUCED).env("THAWD_KEEP_IDENTITY", "true");
         if self.place == Place::Machine {
             command.env("HOME", "/root").env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         }

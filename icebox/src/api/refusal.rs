@@ -40,13 +40,12 @@ impl From<SandboxError> for Refusal {
     fn from(error: SandboxError) -> Self {
         let status = match &error {
             SandboxError::NotFound(_) | SandboxError::NoTemplate(_) | SandboxError::Paused(_) => StatusCode::NOT_FOUND,
-            SandboxError::AlreadyPaused(_) | SandboxError::AlreadyRunning(_) | SandboxError::Unhealthy(_) => {
-                StatusCode::CONFLICT
-            }
+            SandboxError::AlreadyPaused(_) | SandboxError::AlreadyRunning(_) => StatusCode::CONFLICT,
             SandboxError::Invalid(_) => StatusCode::BAD_REQUEST,
             SandboxError::Full(_) => StatusCode::TOO_MANY_REQUESTS,
             SandboxError::NoSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
-            SandboxError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            // Clients take a conflict for "it is paused already".
+            SandboxError::Stopping | SandboxError::Unhealthy(_) => StatusCode::SERVICE_UNAVAILABLE,
             SandboxError::Host { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {
@@ -83,7 +82,7 @@ mod tests {
             (SandboxError::AlreadyRunning(id()), 409, "sandbox i1 is already running"),
             (SandboxError::Paused(id()), 404, "sandbox i1 is paused"),
             (SandboxError::Invalid("no".into()), 400, "no"),
-            (SandboxError::Unhealthy(id()), 409, "does not answer"),
+            (SandboxError::Unhealthy(id()), 503, "does not answer"),
             (SandboxError::Full(3), 429, "3 sandboxes run already"),
             (SandboxError::NoSpace(id()), 507, "no space left"),
             (SandboxError::Stopping, 503, "shutting down"),

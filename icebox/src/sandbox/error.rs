@@ -27,7 +27,7 @@ pub enum SandboxError {
     /// \[400\] The request makes no sense; the text says why.
     #[error("{0}")]
     Invalid(String),
-    /// \[409\] Asked for a pause only if the guest is healthy, and it is not.
+    /// \[503\] Asked for a pause only if the guest is healthy, and it is not.
     #[error("the guest of sandbox {0} does not answer")]
     Unhealthy(SandboxId),
     /// \[429\] As many sandboxes run as may.

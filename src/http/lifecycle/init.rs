@@ -35,7 +35,7 @@ use crate::ENVD_VERSION;
 use crate::base::Arrived;
 use crate::base::{Failure, Kind, sentence};
 use crate::host::ca::{CaError, Installation};
-use crate::host::{Authorities, Environment, Metadata, Mounts, Services, clock, metadata};
+use crate::host::{Authorities, Environment, Memory, Metadata, Mounts, Services, clock, metadata};
 use crate::http::status::Refusal;
 use crate::identity::{Defaults, Gate, Secret, TokenError};
 use crate::snapshot::Lifecycle;
@@ -61,6 +61,8 @@ pub struct Shared {
     pub defaults: Arc<Defaults>,
     /// Guest-wide variables.
     pub environment: Arc<Environment>,
+    /// What of these an agent that is started again will know.
+    pub memory: Memory,
     /// The host's own services.
     pub services: Services,
     /// Who may set the token, and which sandbox this is; `None` where there is nobody to ask.
@@ -194,6 +196,7 @@ impl Shared {
         if let Some(workdir) = request.workdir {
             self.defaults.set_workdir(workdir);
         }
+        self.memory.note();
         let mut installation = self.authorities.install(&request.certificates?);
         let _ = timeout(CERTIFICATES_FIRST, installation.ended()).await;
         Some(installation)

@@ -31,9 +31,11 @@ fn guest(name: &str, service: Option<Endpoint>) -> Guest {
         let (gate, environment) = (Arc::clone(&gate), Arc::clone(&environment));
         Metadata::start(endpoint, root.clone(), gate, environment, Lives::always(), tasks.clone())
     });
+    let defaults: Arc<Defaults> = Arc::default();
     let shared = Shared {
         gate,
-        defaults: Arc::default(),
+        memory: Memory::recall(None, Arc::clone(&defaults), Arc::clone(&environment)),
+        defaults,
         services: Services::new(&root, Arc::clone(&environment), tasks.clone()),
         environment,
         metadata,
