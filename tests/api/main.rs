@@ -12,6 +12,7 @@ mod grpc;
 mod guest;
 mod init;
 mod listen;
+mod listing;
 mod parting;
 mod parting_http2;
 mod ports;
