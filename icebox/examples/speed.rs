@@ -23,7 +23,7 @@ fn main() {
     for (memory, filled) in CASES {
         let mut guest = Choice::of("scratch").memory(memory).start();
         if filled > 0 {
-            guest.sh(&format!("mount -t tmpfs -o size=90% tmpfs /mnt && head -c {filled}M /dev/urandom > /mnt/file"));
+            guest.sh(&format!("mkdir -p /tmp/full && mount -t tmpfs -o size=90% tmpfs /tmp/full && dd if=/dev/urandom of=/tmp/full/file bs=1M count={filled} 2>/dev/null"));
         }
         let used = in_use(&guest);
         let mut rows = Vec::new();
