@@ -96,7 +96,12 @@ pub(crate) fn remove_if_free(path: &Path) -> io::Result<()> {
 
 /// Eight hexadecimal digits that nobody else has.
 pub(crate) fn random_name() -> io::Result<String> {
-    let mut bytes = [0; 4];
+    random_digits::<4>()
+}
+
+/// Random hexadecimal digits, two for each byte.
+pub(crate) fn random_digits<const BYTES: usize>() -> io::Result<String> {
+    let mut bytes = [0; BYTES];
     random(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

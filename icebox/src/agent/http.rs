@@ -9,20 +9,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Agent, AgentError};
 
 /// Drives a connection; the connection ends with it.
-#[derive(Debug)]
-pub(super) struct Driver(JoinHandle<()>);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
+pub(super) type Driver = AbortOnDropHandle<()>;
 
 impl Agent {
     pub(super) async fn get(&self, path: &str, limit: Duration) -> Result<(u16, Bytes), AgentError> {
@@ -78,7 +71,7 @@ impl Agent {
         let stream = stream.map_err(|source| AgentError::Connect { address: self.address, source })?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         // Its error is also that of the request.
-        let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
+        let driver = Driver::new(tokio::spawn(async move { drop(connection.await) }));
         Ok((sender.send_request(request).await.map_err(broken)?, driver))
     }
 }

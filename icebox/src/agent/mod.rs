@@ -62,6 +62,15 @@ impl Agent {
         self.token.is_some()
     }
 
+    /// As [`with_token`](Self::with_token), where there is one.
+    #[must_use]
+    pub fn with_token_of(self, token: Option<&String>) -> Self {
+        match token {
+            Some(token) => self.with_token(token),
+            None => self,
+        }
+    }
+
     /// Where it listens, on the host.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

@@ -13,12 +13,7 @@ use super::query::Query;
 use super::refusal::Refusal;
 use super::routes::{Api, Named};
 use super::{look, shape};
-use crate::sandbox::{Fork, SandboxId};
-
-/// Most copies of one call; `--max-running` stops earlier on most machines.
-const MOST: u64 = 100;
-/// Longest name of a snapshot, in bytes: a template's name with its namespace.
-const LONGEST_NAME: usize = 256;
+use crate::sandbox::{Fork, LONGEST_NAME, MOST_COPIES, SandboxId};
 
 type Answer = Result<(StatusCode, Json<Value>), Refusal>;
 
@@ -43,11 +38,11 @@ pub(super) async fn snapshots(State(api): State<Api>, query: Query) -> Result<Re
 impl Api {
     async fn copy(&self, id: &SandboxId, fields: &Fields) -> Result<Vec<Fork>, Refusal> {
         let timeout = fields.seconds("timeout")?.unwrap_or(TIMEOUT);
-        let count = fields.whole("count")?.unwrap_or(1);
-        if !(1..=MOST).contains(&count) {
-            return Err(fields.wrong("count", &format!("is not from 1 to {MOST}")));
+        let count = usize::try_from(fields.whole("count")?.unwrap_or(1)).unwrap_or(usize::MAX);
+        if !(1..=MOST_COPIES).contains(&count) {
+            return Err(fields.wrong("count", &format!("is not from 1 to {MOST_COPIES}")));
         }
-        Ok(self.sandboxes.fork(id, timeout, usize::try_from(count).unwrap_or(1)).await?)
+        Ok(self.sandboxes.fork(id, timeout, count).await?)
     }
 }
 

@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 /// Opens the ports of a sandbox that are not public.
 const TRAFFIC_TOKEN: &str = "e2b-traffic-access-token";
@@ -15,8 +16,8 @@ const OPEN: &str = "thawd.v1.Activity";
 
 /// Compares in a time that does not depend on where two texts differ, or on their lengths.
 pub(super) fn same(one: &str, other: &str) -> bool {
-    let (one, other) = (Sha256::digest(one.as_bytes()), Sha256::digest(other.as_bytes()));
-    one.iter().zip(&other).fold(0, |difference, (one, other)| difference | (one ^ other)) == 0
+    let digest = |text: &str| Sha256::digest(text.as_bytes());
+    digest(one).as_slice().ct_eq(digest(other).as_slice()).into()
 }
 
 /// Tells paths of the agent that are not for clients, however they are written: what the agent would not take for the

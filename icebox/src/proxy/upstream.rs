@@ -11,8 +11,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::socket::{End, Socket};
 use super::upload::Sending;
@@ -25,14 +25,7 @@ const HEAD: (usize, usize) = (256 << 10, 512);
 pub(super) const BUFFER: usize = 256 << 10;
 
 /// Drives a connection; the connection ends with it.
-#[derive(Debug)]
-pub(super) struct Driver(JoinHandle<()>);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
+pub(super) type Driver = AbortOnDropHandle<()>;
 
 /// What a connection to a VM has seen, and how it is to end.
 #[derive(Debug, Default)]
@@ -101,7 +94,7 @@ pub(super) async fn ask(address: SocketAddr, request: Request<Sending>) -> Resul
     builder.max_header_size(HEAD.0).max_headers(HEAD.1).max_buf_size(BUFFER);
     let (mut sender, connection) = builder.handshake(TokioIo::new(socket)).await.map_err(|_| Silence::Unsent)?;
     // Its error is also that of the request.
-    let driver = Driver(tokio::spawn(async move { drop(connection.with_upgrades().await) }));
+    let driver = Driver::new(tokio::spawn(async move { drop(connection.with_upgrades().await) }));
     match sender.try_send_request(request).await {
         Ok(response) => Ok(Answer { response, driver, ear }),
         Err(mut failed) => {

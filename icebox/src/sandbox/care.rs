@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::PauseMode;
 use super::record::Record;
 use crate::agent::{Agent, AgentError, Thaw};
-use crate::snapshot::Companion;
+use crate::snapshot::{Companion, generation};
 
 /// How long a guest may take to say that it is well before it counts as hanging: 2 s were seen on a busy machine.
 const HEALTH_LIMIT: Duration = Duration::from_secs(6);
@@ -76,16 +76,9 @@ impl Care {
     }
 }
 
-fn with(agent: Agent, token: Option<&String>) -> Agent {
-    match token {
-        Some(token) => agent.with_token(token),
-        None => agent,
-    }
-}
-
 impl Companion for Care {
     async fn freeze(&self, agent: Agent) -> Result<Option<Value>, AgentError> {
-        let agent = with(agent, self.token.as_ref());
+        let agent = agent.with_token_of(self.token.as_ref());
         let frozen = if Self::is_well(&agent).await {
             let scope = if self.disk { "SCOPE_DISK" } else { "SCOPE_MEMORY" };
             agent.freeze(&json!({"deadlineMs": FREEZE_MS, "scope": scope})).await
@@ -104,7 +97,7 @@ impl Companion for Care {
     }
 
     async fn cancel(&self, agent: Agent) -> Result<(), AgentError> {
-        let agent = with(agent, self.token.as_ref());
+        let agent = agent.with_token_of(self.token.as_ref());
         match timeout(CANCEL_LIMIT, agent.cancel()).await {
             Ok(Err(error)) if !error.is_unknown() => Err(error),
             Ok(_) => Ok(()),
@@ -113,15 +106,15 @@ impl Companion for Care {
     }
 
     async fn thaw(&self, agent: Agent, frozen: Option<Value>) -> Result<Option<Value>, AgentError> {
-        let generation = frozen.as_ref().and_then(|frozen| frozen.get("generation")?.as_str()?.parse().ok());
+        let generation = frozen.as_ref().and_then(generation);
         let thaw = Thaw { generation, clone: self.clone, more: self.more.clone() };
         // Also one that was not frozen: it is repaired all the same.
-        let thawed = match with(agent.clone(), self.old.as_ref()).thaw_within(&thaw, CLOCK_LIMIT).await {
+        let thawed = match agent.clone().with_token_of(self.old.as_ref()).thaw_within(&thaw, CLOCK_LIMIT).await {
             Ok(thawed) => Some(thawed),
             Err(error) if error.is_unknown() && frozen.is_none() => None,
             Err(error) => return Err(error),
         };
-        let agent = with(agent, self.token.as_ref());
+        let agent = agent.with_token_of(self.token.as_ref());
         agent.init(&self.init).await?;
         if thawed.is_none() {
             // An agent that thaws by `/init` alone: the first time it is told is as old as its first answer took.

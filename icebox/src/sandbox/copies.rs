@@ -17,9 +17,9 @@ use crate::snapshot::Snapshot;
 use crate::store::Shelf;
 
 /// Longest name of a snapshot, in bytes.
-const LONGEST_NAME: usize = 256;
+pub const LONGEST_NAME: usize = 256;
 /// Most copies that can be asked for at once.
-const MOST_COPIES: usize = 100;
+pub const MOST_COPIES: usize = 100;
 
 impl Inner {
     /// Finds a snapshot by its id, or the newest one of this name.

@@ -12,7 +12,7 @@ use super::keeper::{Body, Keeper, Reply};
 use super::record::Record;
 use super::sandboxes::{Handle, Inner};
 use super::{Create, PauseMode, SandboxId, State, View, rules};
-use crate::folder::random;
+use crate::folder::random_digits;
 use crate::snapshot::Snapshot;
 
 /// Commands on their way to a keeper; callers wait when there are more.
@@ -182,7 +182,5 @@ fn record(wish: Create, origin: &Origin) -> Result<Record, SandboxError> {
 
 /// Draws a token.
 fn token() -> Result<String, SandboxError> {
-    let mut bytes = [0; TOKEN];
-    random(&mut bytes).map_err(SandboxError::host("drawing a token"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    random_digits::<TOKEN>().map_err(SandboxError::host("drawing a token"))
 }

@@ -240,10 +240,7 @@ impl Keeper {
 
     /// The agent of a VM of this sandbox.
     pub(super) fn agent(&self, vm: &Vm) -> Agent {
-        match &self.record.token {
-            Some(token) => vm.agent().with_token(token),
-            None => vm.agent(),
-        }
+        vm.agent().with_token_of(self.record.token.as_ref())
     }
 
     /// Shows what is known now.

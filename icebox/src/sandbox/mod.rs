@@ -30,6 +30,7 @@ mod time;
 mod types;
 mod waking;
 
+pub use copies::{LONGEST_NAME, MOST_COPIES};
 pub use error::SandboxError;
 pub use id::SandboxId;
 pub use sandboxes::Sandboxes;

@@ -66,10 +66,7 @@ impl Ground {
         if let Some(version) = known.ok().and_then(|mut known| known.remove(&name)) {
             return Ok(version);
         }
-        let agent = match &record.token {
-            Some(token) => vm.agent().with_token(token),
-            None => vm.agent(),
-        };
+        let agent = vm.agent().with_token_of(record.token.as_ref());
         let program = Program { user: Some("root".into()), ..Program::new(AGENT, &["-version"]) };
         let asked = agent.run(&program, VERSION_LIMIT).await;
         let output = asked.map_err(SandboxError::host("asking the agent for its version"))?;

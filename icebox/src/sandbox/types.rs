@@ -27,8 +27,6 @@ pub struct Settings {
     pub max_running: usize,
     /// Running sandboxes that were idle for so long are paused, by the agent's verdict; never when `None`.
     pub pause_idle_after: Option<Duration>,
-    /// Goes into `domain` of answers, so that preview addresses lead here.
-    pub domain: Option<String>,
 }
 
 /// What happens when the time of a sandbox is up.

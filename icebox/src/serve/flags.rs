@@ -54,7 +54,7 @@ pub(crate) struct Flags {
 
 impl Flags {
     /// Says how sandboxes are made.
-    pub(super) fn settings(&self, data: PathBuf, domain: &str) -> Settings {
+    pub(super) fn settings(&self, data: PathBuf) -> Settings {
         Settings {
             data,
             image: self.image.clone(),
@@ -63,7 +63,6 @@ impl Flags {
             cpus: self.cpus,
             max_running: self.max_running.map_or_else(|| max_running(self.memory), NonZeroUsize::get),
             pause_idle_after: self.pause_idle_after.map(Duration::from_secs),
-            domain: Some(domain.into()),
         }
     }
 
@@ -123,12 +122,13 @@ mod tests {
 
     #[test]
     fn flags_are_what_sandboxes_are_made_with() {
-        let flags = parse("--memory 256 --cpus 2 --max-running 3 --pause-idle-after 60 --data /x").unwrap();
+        let flags = parse("--memory 256 --cpus 2 --max-running 3 --pause-idle-after 60 --data /x --domain localhost:1")
+            .unwrap();
         assert_eq!(flags.data().unwrap(), PathBuf::from("/x"));
-        let settings = flags.settings("/x".into(), "localhost:1");
+        let settings = flags.settings("/x".into());
         assert_eq!((settings.memory_mib, settings.cpus, settings.max_running), (256, 2, 3));
         assert_eq!(settings.pause_idle_after, Some(Duration::from_secs(60)));
-        assert_eq!((settings.flavour.as_str(), settings.domain.as_deref()), ("debian", Some("localhost:1")));
+        assert_eq!((settings.flavour.as_str(), flags.domain.as_deref()), ("debian", Some("localhost:1")));
         for line in ["--memory 1", "--cpus 0", "--max-running 0", "--pause-idle-after 0", "--image a --flavour b"] {
             assert!(parse(line).is_err(), "{line}");
         }

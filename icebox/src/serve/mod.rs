@@ -61,7 +61,7 @@ pub(crate) async fn run(flags: Flags) -> Result<(), ServeError> {
     warn_of_others(&flags, api_address, proxy_address);
     let domain = flags.domain.clone().unwrap_or_else(|| format!("localhost:{}", proxy_address.port()));
     let sandboxes = tokio::select! {
-        opened = Sandboxes::open(flags.settings(data, &domain)) => opened?,
+        opened = Sandboxes::open(flags.settings(data)) => opened?,
         () = signals.next() => return Err(ServeError::Interrupted),
     };
     let local = api_address.ip().is_loopback();

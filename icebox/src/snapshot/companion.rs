@@ -57,10 +57,7 @@ pub struct Guided {
 
 impl Guided {
     fn to(&self, agent: Agent) -> Agent {
-        match &self.token {
-            Some(token) => agent.with_token(token),
-            None => agent,
-        }
+        agent.with_token_of(self.token.as_ref())
     }
 }
 
@@ -102,7 +99,7 @@ impl Companion for Guided {
 }
 
 /// The freeze that an answer names; protobuf writes 64-bit numbers as strings.
-fn generation(frozen: &Value) -> Option<u64> {
+pub(crate) fn generation(frozen: &Value) -> Option<u64> {
     frozen.get("generation")?.as_str()?.parse().ok()
 }
 

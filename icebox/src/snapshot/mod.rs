@@ -35,6 +35,7 @@ mod save;
 mod share;
 mod stream;
 
+pub(crate) use companion::generation;
 pub use companion::{Companion, Guided, Silent};
 pub use error::{PauseError, SnapshotError};
 pub use load::{Resume, Resumed};

@@ -18,7 +18,7 @@ use super::process::Process;
 use super::spec::{Boot, Hardware, Network};
 use crate::agent::Agent;
 use crate::disk::Disk;
-use crate::folder::{Folder, random};
+use crate::folder::{Folder, random_digits};
 use crate::host::Qemu;
 use crate::image::Image;
 use crate::qmp::{COMMAND_LIMIT, Qmp, QmpError};
@@ -261,9 +261,7 @@ pub(crate) fn new_folder(path: &Path) -> Result<Folder, VmError> {
 
 /// A random UUID.
 fn uuid() -> io::Result<String> {
-    let mut bytes = [0; 16];
-    random(&mut bytes)?;
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = random_digits::<16>()?;
     let groups = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| digits[range].to_owned());
     Ok(groups.join("-"))
 }

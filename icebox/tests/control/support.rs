@@ -82,7 +82,6 @@ impl Host {
             cpus: 1,
             max_running,
             pause_idle_after: None,
-            domain: None,
         };
         let sandboxes = Sandboxes::open(settings).await.unwrap();
         let door = Door { domain: Some("localhost:1".into()), ..Door::default() };

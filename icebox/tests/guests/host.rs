@@ -164,7 +164,6 @@ fn settings(data: &Path) -> Settings {
         cpus: 1,
         max_running: 8,
         pause_idle_after: None,
-        domain: None,
     }
 }
 
