@@ -5,9 +5,7 @@
 
 use std::ffi::OsString;
 
-use clap::CommandFactory;
-
-use super::Flags;
+use super::flags::FLAGS;
 use crate::init::cmdline::Cmdline;
 
 /// Begins the words that are for us.
@@ -29,7 +27,6 @@ fn merge(line: Vec<OsString>, cmdline: &Cmdline, is_set: impl Fn(&str) -> bool) 
             word.split_once('=').map_or(word, |(name, _)| name) == flag
         })
     };
-    let command = Flags::command();
     let mut found = Vec::new();
     for (name, value) in cmdline.below(PREFIX) {
         if name == ARGS {
@@ -37,14 +34,10 @@ fn merge(line: Vec<OsString>, cmdline: &Cmdline, is_set: impl Fn(&str) -> bool) 
             continue;
         }
         // What has a variable is a setting; the rest are questions (`version`), which no machine asks.
-        let argument =
-            command.get_arguments().find(|argument| argument.get_long().is_some_and(|long| same(long, name)));
-        let Some((long, variable)) = argument.and_then(|argument| Some((argument.get_long()?, argument.get_env()?)))
-        else {
-            continue;
-        };
-        if !variable.to_str().is_some_and(&is_set) && !said(long) {
-            found.push(value.map_or_else(|| format!("--{long}"), |value| format!("--{long}={value}")).into());
+        let flag = FLAGS.iter().find(|flag| same(flag.name, name));
+        let Some((flag, variable)) = flag.and_then(|flag| Some((flag.name, flag.variable?))) else { continue };
+        if !is_set(variable) && !said(flag) {
+            found.push(value.map_or_else(|| format!("--{flag}"), |value| format!("--{flag}={value}")).into());
         }
     }
     let mut words = line.into_iter();
@@ -52,8 +45,8 @@ fn merge(line: Vec<OsString>, cmdline: &Cmdline, is_set: impl Fn(&str) -> bool) 
 }
 
 /// The kernel's names have underscores for dashes.
-fn same(long: &str, name: &str) -> bool {
-    long.len() == name.len() && long.bytes().zip(name.bytes()).all(|(a, b)| a == b || (a == b'-' && b == b'_'))
+fn same(flag: &str, name: &str) -> bool {
+    flag.len() == name.len() && flag.bytes().zip(name.bytes()).all(|(a, b)| a == b || (a == b'-' && b == b'_'))
 }
 
 #[cfg(test)]

@@ -1,17 +1,21 @@
 //! Flags and environment, parsed once and turned into each room's own settings.
 //!
 //! - [`with_kernel_flags`] what the kernel command line says, put before what the caller says
-//! - `flags` what can be said, with help that a stranger understands
+//! - [`Flags`] what can be said, [`Line`] reading it, [`Help`] telling a stranger
 //! - [`Config`] what was meant
 
+mod error;
 mod flags;
 mod kernel;
+mod line;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use error::FlagError;
 pub use flags::Flags;
 pub use kernel::with_kernel_flags;
+pub use line::{Help, Line};
 
 use crate::fs::Access;
 use crate::host;
@@ -74,7 +78,7 @@ impl From<Flags> for Config {
             snapshot,
             host: host::Settings { root: flags.guest_root, metadata },
             ports,
-            access: flags.file_access.into(),
+            access: flags.file_access,
             token: flags.access_token.filter(|token| !token.is_empty()).map(Secret::new),
             user: flags.default_user,
             workdir: flags.default_workdir.filter(|folder: &String| !folder.is_empty()),
@@ -98,7 +102,3 @@ fn snapshot(flags: &Flags) -> snapshot::Settings {
 
 /// Where cgroup v2 is usually mounted.
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
-
-fn cgroup_root() -> PathBuf {
-    PathBuf::from(CGROUP_ROOT)
-}

@@ -1,6 +1,7 @@
 //! As whom files are touched.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::FsError;
@@ -65,6 +66,21 @@ impl Files {
         let (files, user) = (self.clone(), user.clone());
         let task = tokio::task::spawn_blocking(move || files.here(&user, work));
         task.await.unwrap_or_else(|_| Err(FsError::Panicked))
+    }
+
+    /// Runs `work` that only looks at the file at `path`: here where memory has the answer, else as [`Files::run`] does.
+    ///
+    /// # Errors
+    /// Those of [`Files::run`].
+    pub async fn look<R, W>(&self, user: &User, path: PathBuf, work: W) -> Result<R, FsError>
+    where
+        W: FnOnce(&Path) -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        if self.access == Access::Root && crate::sys::warm::is_warm(&path) {
+            return Ok(work(&path));
+        }
+        self.run(user, move || work(&path)).await
     }
 
     /// Runs blocking `work` on this thread with the rights that `user` has here.

@@ -63,8 +63,7 @@ impl Drop for Child {
 async fn end(pidfd: &AsyncFd<OwnedFd>) -> io::Result<Ended> {
     loop {
         let mut ready = pidfd.readable().await?;
-        if let Some(ended) = wait::ended(pidfd.get_ref().as_fd())? {
-            wait::reap(pidfd.get_ref().as_fd());
+        if let Some(ended) = wait::reap(pidfd.get_ref().as_fd())? {
             return Ok(ended);
         }
         ready.clear_ready();

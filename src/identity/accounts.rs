@@ -47,14 +47,11 @@ impl Accounts {
     /// # Errors
     /// [`IdentityError::UnknownUser`] when there is no such name and it is not numeric.
     pub fn user(&self, name: &str) -> Result<User, IdentityError> {
-        let table = self.table()?;
-        if let Some(&index) = table.by_name.get(name) {
-            return Ok(table.users[index].clone());
-        }
-        numeric(name, &table).ok_or_else(|| IdentityError::UnknownUser(name.to_owned()))
+        self.table()?.user(name)
     }
 
-    /// Gives the current parse, for a caller that names many ids (a listing) and must not look at the files for each.
+    /// Gives the current parse, for a caller that asks it several times: to look whether the files changed costs two
+    /// system calls.
     ///
     /// # Errors
     /// [`IdentityError::Unreadable`] when a file is there but cannot be read.
@@ -76,6 +73,17 @@ impl Accounts {
 }
 
 impl Table {
+    /// Finds an account as [`Accounts::user`] does.
+    ///
+    /// # Errors
+    /// [`IdentityError::UnknownUser`] when there is no such name and it is not numeric.
+    pub fn user(&self, name: &str) -> Result<User, IdentityError> {
+        if let Some(&index) = self.by_name.get(name) {
+            return Ok(self.users[index].clone());
+        }
+        numeric(name, self).ok_or_else(|| IdentityError::UnknownUser(name.to_owned()))
+    }
+
     /// Names a user id; a number when no account has it.
     #[must_use]
     pub fn user_name(&self, uid: u32) -> String {

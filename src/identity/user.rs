@@ -1,8 +1,10 @@
 //! One account of the guest.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::IdentityError;
+use super::accounts::Table;
+use super::{Accounts, Defaults, IdentityError};
 
 /// Holds one account as the kernel needs it: ids, all groups, home.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,24 +27,25 @@ pub enum Caller {
     /// The request named nobody: the default user is meant.
     #[default]
     Default,
-    /// The request named this existing account.
-    Named(User),
+    /// The request named this account, found in this state of the files.
+    Named(User, Arc<Table>),
 }
 
 impl Caller {
-    /// Gives the account to act as, falling back to the default user.
+    /// Gives the account to act as, falling back to the default user, and the accounts among which it was found.
     ///
     /// # Errors
     /// [`IdentityError::UnknownDefaultUser`] when the default account does not exist.
-    pub fn resolve(&self, accounts: &super::Accounts, defaults: &super::Defaults) -> Result<User, IdentityError> {
+    pub fn resolve(&self, accounts: &Accounts, defaults: &Defaults) -> Result<(User, Arc<Table>), IdentityError> {
         match self {
-            Self::Named(user) => Ok(user.clone()),
+            Self::Named(user, table) => Ok((user.clone(), Arc::clone(table))),
             Self::Default => {
-                let name = defaults.user();
-                accounts.user(&name).map_err(|error| match error {
+                let table = accounts.table()?;
+                let user = table.user(&defaults.user()).map_err(|error| match error {
                     IdentityError::UnknownUser(name) => IdentityError::UnknownDefaultUser(name),
                     other => other,
-                })
+                })?;
+                Ok((user, table))
             }
         }
     }

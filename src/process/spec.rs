@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::ProcessError;
 use crate::identity::User;
+use crate::sys::creds;
 use crate::sys::spawn::Credentials;
 
 /// Holds a command as a client sent it; listings give it back unchanged.
@@ -94,10 +95,11 @@ impl SpawnSpec {
         })
     }
 
-    /// The ids to become; `None` when we are that user already and may not set groups.
+    /// The ids to become; `None` when we are that user already, with the same groups or without the right to set them.
     pub(super) fn credentials(&self) -> Option<Credentials> {
-        let (me, my_group) = (nix::unistd::geteuid(), nix::unistd::getegid());
-        if !me.is_root() && me.as_raw() == self.user.uid && my_group.as_raw() == self.user.gid {
+        let own = creds::own();
+        let same = (own.uid, own.gid) == (self.user.uid, self.user.gid);
+        if same && (own.uid != 0 || own.groups == self.user.groups) {
             return None;
         }
         Some(Credentials { uid: self.user.uid, gid: self.user.gid, groups: self.user.groups.clone() })

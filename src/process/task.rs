@@ -53,7 +53,7 @@ impl Child {
                 // The child has ended or is about to: it reported a failure, or cannot be watched and is killed.
                 let _ = handle.kill();
                 wait_for_end(&handle.pidfd).await;
-                wait::reap(handle.pidfd.as_fd());
+                let _ = wait::reap(handle.pidfd.as_fd());
                 removed(handle.leaf.clone()).await;
                 let _ = told.send(Err(error));
             }
@@ -107,15 +107,16 @@ impl Running {
         {
             tracing::warn!(pid = handle.pid, %error, "cannot kill at the deadline");
         }
-        let ended = ended(&self.pidfd).await;
+        let _ = self.pidfd.readable().await;
         handle.input.close();
         let killed = handle.killed.load(Ordering::Acquire);
         self.ending.send_replace(if killed { Ending::Urgent } else { Ending::Quiet });
         for settled in self.settled {
             let _ = settled.await;
         }
-        table.retire(&handle, Exit::new(ended));
-        wait::reap(handle.pidfd.as_fd());
+        // Its number is free from here: nobody may find it in the table any more.
+        let ended = wait::reap(handle.pidfd.as_fd());
+        table.retire(&handle, Exit::new(told(ended)));
         drop(self.pidfd);
         let leaf = handle.leaf.clone();
         drop(handle);
@@ -149,7 +150,6 @@ async fn by<T>(deadline: &mut Deadline, work: impl Future<Output = T>) -> Option
 
 /// Reads what the child reports between clone and exec.
 async fn outcome(failure: OwnedFd) -> io::Result<Option<(Stage, i32)>> {
-    crate::sys::fd::set_nonblocking(failure.as_fd())?;
     let failure = poll::register(failure, Interest::READABLE)?;
     let mut report = [0; FAILURE_BYTES];
     let count = failure.async_io(Interest::READABLE, |file| Ok(rustix::io::read(file, &mut report)?)).await?;
@@ -189,21 +189,14 @@ async fn wait_for_end(pidfd: &Arc<OwnedFd>) {
     }
 }
 
-/// Waits for the end and tells how it came. The number of the process stays taken until it is reaped.
-async fn ended(pidfd: &AsyncFd<Arc<OwnedFd>>) -> Ended {
-    loop {
-        let ended = match pidfd.readable().await {
-            Ok(mut ready) => wait::ended(pidfd.get_ref().as_fd()).inspect(|_| ready.clear_ready()),
-            Err(error) => Err(error),
-        };
-        match ended {
-            Ok(Some(ended)) => return ended,
-            Ok(None) => {}
-            Err(error) => {
-                // Somebody else reaped our child (SIGCHLD ignored, a stray wait): its status is lost.
-                tracing::error!(%error, "the exit status of a process is lost");
-                return Ended::Code(-1);
-            }
+/// Reads the status of a process whose pidfd said that it ended.
+fn told(ended: io::Result<Option<Ended>>) -> Ended {
+    match ended {
+        Ok(Some(ended)) => ended,
+        lost => {
+            // Somebody else reaped our child (SIGCHLD ignored, a stray wait).
+            tracing::error!(error = ?lost.err(), "the exit status of a process is lost");
+            Ended::Code(-1)
         }
     }
 }

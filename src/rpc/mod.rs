@@ -8,18 +8,26 @@ pub mod filesystem;
 pub mod keepalive;
 pub mod lifecycle;
 pub mod process;
+pub mod reflection;
 pub mod status;
+
+use std::sync::Arc;
 
 use tonic::{Request, Status};
 
 use crate::base::Lives;
+use crate::identity::accounts::Table;
 use crate::identity::{Accounts, Caller, Defaults, User};
 
-/// Finds the account that a request acts as: the one it named, else the default.
+/// Finds the account that a request acts as: the one it named, else the default; and the accounts that there are.
 ///
 /// # Errors
 /// `unauthenticated` when that account does not exist.
-pub fn caller<T>(request: &Request<T>, accounts: &Accounts, defaults: &Defaults) -> Result<User, Box<Status>> {
+pub fn caller<T>(
+    request: &Request<T>,
+    accounts: &Accounts,
+    defaults: &Defaults,
+) -> Result<(User, Arc<Table>), Box<Status>> {
     request
         .extensions()
         .get::<Caller>()

@@ -89,7 +89,8 @@ fn is_shortage(error: &std::io::Error) -> bool {
 
 fn server(settings: Settings, tasks: &Tasks) -> Builder<Spawner> {
     let mut server = Builder::new(Spawner(tasks.clone()));
-    server.http1().timer(TokioTimer::new()).header_read_timeout(settings.idle).half_close(false);
+    // Its own timer would be set anew for each request; `TimedHead` has one.
+    server.http1().header_read_timeout(None).half_close(false);
     server
         .http2()
         .timer(TokioTimer::new())

@@ -38,9 +38,10 @@ fn is_open(method: &Method, path: &str) -> bool {
 /// Looks up the user of `Authorization: Basic` (the password is ignored) and hands it on as [`Caller`]; an account
 /// that does not exist is refused in the caller's own protocol, on every route.
 pub async fn user(State(accounts): State<Arc<Accounts>>, mut request: Request, next: Next) -> Response {
-    let caller = match basic_user(request.headers()).map(|name| accounts.user(&name)) {
+    let find = |name: String| accounts.table().and_then(|table| Ok(Caller::Named(table.user(&name)?, table)));
+    let caller = match basic_user(request.headers()).map(find) {
         None => Caller::Default,
-        Some(Ok(user)) => Caller::Named(user),
+        Some(Ok(named)) => named,
         Some(Err(error)) => {
             let status = crate::rpc::status::from_failure(&error);
             let refusal = crate::wire::refuse(request.headers(), status).map(axum::body::Body::new);

@@ -1,8 +1,9 @@
 //! The time that a client has for a request head.
 //!
-//! hyper has one timer for both the silence between requests and a head that trickles in. The first must be long
-//! (proxies keep connections for ten minutes), the second short (a slow head is an attack or a dead client). So
-//! hyper gets the long one, and this wrapper starts the short one at the first byte of a head.
+//! The silence between two requests may be long (proxies keep connections for ten minutes), a head that trickles in
+//! may not (a slow head is an attack or a dead client). hyper has one timer for both, and sets it anew for each
+//! request, which costs two system calls; so it has none here, and this wrapper has one timer a connection, which is
+//! set anew only where it would come too late. When it comes too early it is set to the rest.
 
 use std::future::Future;
 use std::io;
@@ -13,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// First bytes of an HTTP/2 connection (RFC 9113, 3.4). It has no heads in this sense.
 const HTTP2: &[u8] = b"PRI";
@@ -25,7 +26,7 @@ pub(super) struct Busy(Arc<Turns>);
 #[derive(Debug, Default)]
 struct Turns {
     busy: AtomicBool,
-    /// Requests so far: a timer of an earlier one is stale.
+    /// Requests so far: a head that began before the latest is whole.
     count: AtomicU32,
 }
 
@@ -44,22 +45,71 @@ impl Busy {
     }
 }
 
+/// Says what a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// The next request, since then; the count of requests tells this silence from the one before.
+    Silence { since: Instant, count: u32 },
+    /// The rest of a head that began then.
+    Head { since: Instant, count: u32 },
+    /// Whatever a request or HTTP/2 takes.
+    Unbounded,
+}
+
 /// Wraps a connection and fails its reads when a head takes too long, or its first byte.
 pub(super) struct TimedHead<S> {
     stream: S,
     busy: Busy,
     limit: Duration,
-    /// The timer, and the count of requests when it was set.
-    timer: Option<(u32, Pin<Box<Sleep>>)>,
+    idle: Duration,
+    wait: Wait,
+    timer: Option<Pin<Box<Sleep>>>,
     fresh: bool,
     http2: bool,
 }
 
 impl<S> TimedHead<S> {
-    /// Gives the first byte `idle`, and each head `limit` from its first byte on. Needs a running runtime.
+    /// Gives the first byte `idle`, each head `limit` from its first byte on, and each silence between two requests
+    /// `idle` again. Needs a running runtime.
     pub(super) fn new(stream: S, busy: Busy, limit: Duration, idle: Duration) -> Self {
-        let timer = Some((0, Box::pin(tokio::time::sleep(idle))));
-        Self { stream, busy, limit, timer, fresh: true, http2: false }
+        let wait = Wait::Silence { since: Instant::now(), count: 0 };
+        Self { stream, busy, limit, idle, wait, timer: None, fresh: true, http2: false }
+    }
+
+    /// Learns from what was just read what is waited for now.
+    fn turn(&mut self, read: &[u8]) {
+        if self.fresh && !read.is_empty() {
+            self.fresh = false;
+            self.http2 = read.starts_with(HTTP2);
+        }
+        let (busy, count) = self.busy.get();
+        self.wait = match self.wait {
+            _ if self.http2 || busy => Wait::Unbounded,
+            Wait::Head { count: began, .. } if began == count => self.wait,
+            _ if !read.is_empty() => Wait::Head { since: Instant::now(), count },
+            Wait::Silence { count: began, .. } if began == count => self.wait,
+            _ => Wait::Silence { since: Instant::now(), count },
+        };
+    }
+
+    /// Comes when the wait has been too long.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let due = match self.wait {
+            Wait::Silence { since, .. } => since + self.idle,
+            Wait::Head { since, .. } => since + self.limit,
+            Wait::Unbounded => return Poll::Pending,
+        };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if timer.deadline() > due {
+            timer.as_mut().reset(due);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= due {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(due);
+        }
+        Poll::Pending
     }
 }
 
@@ -68,22 +118,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedHead<S> {
         let this = &mut *self;
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        let read = &buffer.filled()[before..];
-        if this.fresh && !read.is_empty() {
-            this.fresh = false;
-            this.timer = None;
-            this.http2 = read.starts_with(HTTP2);
+        this.turn(&buffer.filled()[before..]);
+        if polled.is_pending() && this.poll_late(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        let (busy, count) = this.busy.get();
-        if this.http2 || busy || this.timer.as_ref().is_some_and(|(set, _)| *set != count) {
-            this.timer = None;
-        }
-        if !this.http2 && !busy && !read.is_empty() && this.timer.is_none() {
-            this.timer = Some((count, Box::pin(tokio::time::sleep(this.limit))));
-        }
-        let mut timer = this.timer.as_mut();
-        let late = timer.as_mut().is_some_and(|(_, timer)| polled.is_pending() && timer.as_mut().poll(cx).is_ready());
-        if late { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { polled }
+        polled
     }
 }
 

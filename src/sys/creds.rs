@@ -8,6 +8,7 @@
 
 use std::io;
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 use rustix::process::{Gid as Group, getgroups};
@@ -51,6 +52,29 @@ impl Drop for Assumed {
         // Succeeded before with the same capability, which this thread cannot have lost in between.
         let _ = set_thread_groups(&self.groups);
     }
+}
+
+/// Names under which ids this process runs.
+#[derive(Debug)]
+pub struct Own {
+    /// Effective user id.
+    pub uid: u32,
+    /// Effective group id.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// Gives the ids of this process, which nothing here ever changes: [`assume`] does it for one thread and its files.
+/// Ask first on a thread that has assumed nothing.
+#[must_use]
+pub fn own() -> &'static Own {
+    static OWN: OnceLock<Own> = OnceLock::new();
+    OWN.get_or_init(|| Own {
+        uid: nix::unistd::geteuid().as_raw(),
+        gid: nix::unistd::getegid().as_raw(),
+        groups: getgroups().unwrap_or_default().into_iter().map(Group::as_raw).collect(),
+    })
 }
 
 /// Says whether the calling thread may administer the system (CAP_SYS_ADMIN): freeze filesystems, add entropy.

@@ -14,14 +14,20 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
 }
 
-/// Lets reads and writes return `WouldBlock`.
+/// Opens a pipe of which neither end blocks, read end first; both are close-on-exec.
+///
+/// # Errors
+/// EMFILE, ENFILE.
+pub fn nonblocking_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?)
+}
+
+/// Lets reads and writes return `WouldBlock`, by one call (FIONBIO) where `fcntl` needs two.
 ///
 /// # Errors
 /// EBADF only.
 pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
-    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
-    fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-    Ok(())
+    Ok(rustix::io::ioctl_fionbio(fd, true)?)
 }
 
 /// Duplicates a descriptor to a number above stdio, close-on-exec.

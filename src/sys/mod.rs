@@ -7,7 +7,7 @@
 //! - [`fd`] pipes and descriptors, [`poll`] registering them with the runtime
 //! - [`socket`] finding out that a peer is gone
 //! - [`creds`] the identity under which one thread touches files, [`xattr`] extended attributes of user space
-//! - [`file`](mod@file) files without a name, reservations, copies; [`statfs`] which filesystem
+//! - [`file`](mod@file) files without a name, reservations, copies; [`statfs`] which filesystem, [`warm`] what is in memory
 //! - [`fsfreeze`] stopping a filesystem's writes, [`guard`] who undoes a freeze when the agent dies
 //! - [`limits`] what the agent inherited, [`memory`] how much there is, [`advise`] huge pages, [`clock`] what time it is
 //! - [`hosttime`] what time it is outside, [`vmclock`] and [`kmsg`] who says that we were copied
@@ -44,4 +44,5 @@ pub mod spawn;
 pub mod statfs;
 pub mod vmclock;
 pub mod wait;
+pub mod warm;
 pub mod xattr;

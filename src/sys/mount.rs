@@ -86,7 +86,7 @@ mod tests {
         let mut fds = [rustix::event::PollFd::new(pidfd, rustix::event::PollFlags::IN)];
         rustix::event::poll(&mut fds, None).unwrap();
         let ended = wait::ended(pidfd.as_fd()).unwrap().unwrap();
-        wait::reap(pidfd.as_fd());
+        wait::reap(pidfd.as_fd()).unwrap();
         outcome(ended)
     }
 

@@ -50,7 +50,7 @@ pub struct Spawned {
     pub pid: u32,
     /// Becomes readable when the child ends.
     pub pidfd: OwnedFd,
-    /// Ends empty when the program runs; see [`decode_failure`].
+    /// Ends empty when the program runs, never blocks; see [`decode_failure`].
     pub failure: OwnedFd,
     /// It was born in the cgroup that was asked for.
     pub placed: bool,
@@ -79,9 +79,6 @@ pub const FAILURE_BYTES: usize = 5;
 
 /// `oom_score_adj` of user programs: they go before the agent does (envd's value).
 const OOM_SCORE_ADJ: &[u8] = b"100";
-/// Signals that Rust (the first), `nohup` and a shell's `&` make us ignore, which exec would hand on. Those that the
-/// agent handles itself are reset by exec.
-const IGNORED: [libc::c_int; 3] = [libc::SIGPIPE, libc::SIGHUP, libc::SIGQUIT];
 /// Best-effort class, level 4: the kernel's default (ioprio_set(2)).
 const IOPRIO_BEST_EFFORT_4: libc::c_int = (2 << 13) | 4;
 const IOPRIO_WHO_PROCESS: libc::c_int = 1;
@@ -92,7 +89,7 @@ const IOPRIO_WHO_PROCESS: libc::c_int = 1;
 /// # Errors
 /// The error of `pipe2` or `clone3`; nothing is left behind.
 pub fn spawn(image: &Image<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Spawned> {
-    let (failure, report) = super::fd::pipe()?;
+    let (failure, report) = super::fd::nonblocking_pipe()?;
     let groups: &[u32] = image.credentials.as_ref().map_or(&[], |credentials| &credentials.groups);
     let plan = Plan {
         candidates: pointers(&image.candidates),
@@ -105,6 +102,8 @@ pub fn spawn(image: &Image<'_>, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Sp
         stdio: [image.stdio[0].as_raw_fd(), image.stdio[1].as_raw_fd(), image.stdio[2].as_raw_fd()],
         terminal: image.terminal,
         files: super::limits::original_files(),
+        ignored: super::limits::ignored(),
+        moved: super::priority::is_moved(),
         report: report.as_raw_fd(),
     };
     match super::clone::fork(cgroup)? {
@@ -138,6 +137,8 @@ struct Plan<'a> {
     stdio: [libc::c_int; 3],
     terminal: bool,
     files: Option<(u64, u64)>,
+    ignored: &'static [libc::c_int],
+    moved: bool,
     report: libc::c_int,
 }
 
@@ -197,7 +198,7 @@ impl Plan<'_> {
             // SAFETY: descriptor 0 is the terminal; argument 0 never steals one from another session.
             check(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) })?;
         }
-        for ignored in IGNORED {
+        for &ignored in self.ignored {
             // SAFETY: SIG_DFL is a valid disposition.
             unsafe { libc::signal(ignored, libc::SIG_DFL) };
         }
@@ -210,16 +211,20 @@ impl Plan<'_> {
     /// Undoes the agent's own boosts; a refusal leaves the child as it is, as envd's wrapper does.
     #[expect(unsafe_code, reason = "between fork and exec only raw calls are allowed")]
     fn priorities(&self) {
+        let path = c"/proc/self/oom_score_adj".as_ptr();
+        // The raw call: musl's `open` makes a second one for kernels that know no O_CLOEXEC.
         // SAFETY: the path is a NUL-terminated literal.
-        let file = unsafe { libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
-        if file >= 0 {
+        let file = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, libc::O_WRONLY | libc::O_CLOEXEC) };
+        if let Ok(file @ 0..) = libc::c_int::try_from(file) {
             // SAFETY: the buffer is a literal of the given length.
             let _ = unsafe { libc::write(file, OOM_SCORE_ADJ.as_ptr().cast(), OOM_SCORE_ADJ.len()) };
         }
-        // SAFETY: take no pointers; pid 0 means the caller.
-        unsafe {
-            libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_BEST_EFFORT_4);
-            libc::setpriority(libc::PRIO_PROCESS, 0, 0);
+        if self.moved {
+            // SAFETY: take no pointers; pid 0 means the caller.
+            unsafe {
+                libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_BEST_EFFORT_4);
+                libc::setpriority(libc::PRIO_PROCESS, 0, 0);
+            }
         }
         if let Some((soft, hard)) = self.files {
             let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };

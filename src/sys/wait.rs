@@ -27,10 +27,12 @@ pub fn ended(pidfd: BorrowedFd<'_>) -> io::Result<Option<Ended>> {
     wait(pidfd, libc::WNOWAIT)
 }
 
-/// Gives the number of an ended child back to the kernel.
-pub fn reap(pidfd: BorrowedFd<'_>) {
-    // ECHILD: somebody else did.
-    let _ = wait(pidfd, 0);
+/// Gives the number of an ended child back to the kernel, and says how it ended; `None` while it runs.
+///
+/// # Errors
+/// ECHILD when somebody else reaped it.
+pub fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Option<Ended>> {
+    wait(pidfd, 0)
 }
 
 fn wait(pidfd: BorrowedFd<'_>, flags: i32) -> io::Result<Option<Ended>> {

@@ -45,7 +45,8 @@ pub fn read<M: DeserializeOwned>(text: &[u8]) -> serde_json::Result<M> {
 /// Reads a message without the fields that are null; `None` if that does not help.
 fn read_without_nulls<M: DeserializeOwned>(text: &[u8]) -> Option<M> {
     let mut value: Value = serde_json::from_slice(text).ok()?;
-    drop_nulls(&mut value).then(|| M::deserialize(value).ok())?
+    // Back to text: to read messages from a tree as well would be the same code once more for each of them.
+    drop_nulls(&mut value).then(|| serde_json::from_slice(&serde_json::to_vec(&value).ok()?).ok())?
 }
 
 /// Removes the fields that are null and returns whether there were any.

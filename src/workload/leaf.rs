@@ -5,8 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
+use rustix::fs::{Mode, OFlags, open};
 
 /// Passes over the members of a cgroup where one write cannot kill them all.
 const OLD_KERNEL_PASSES: usize = 100;
@@ -21,7 +20,7 @@ pub struct Leaf {
 impl Leaf {
     pub(super) fn make(path: PathBuf) -> io::Result<Self> {
         fs::create_dir(&path)?;
-        match open(&path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
+        match open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(fd) => Ok(Self { path, fd }),
             Err(error) => {
                 let _ = fs::remove_dir(&path);

@@ -37,6 +37,8 @@ pub enum Class {
 #[derive(Debug)]
 pub struct Workload {
     root: Option<PathBuf>,
+    /// Begins the name of every leaf of this agent.
+    prefix: String,
     counter: AtomicU64,
 }
 
@@ -51,7 +53,7 @@ impl Workload {
                 false
             }
         });
-        Self { root, counter: AtomicU64::new(0) }
+        Self { root, prefix: format!("thawd-{}-", std::process::id()), counter: AtomicU64::new(0) }
     }
 
     /// Makes a place for one program; `None` where there are no cgroups or the program belongs to the host.
@@ -66,7 +68,7 @@ impl Workload {
         let root = self.root.as_ref()?;
         for _ in 0..PLACES_TRIED {
             let number = self.counter.fetch_add(1, Ordering::Relaxed);
-            match Leaf::make(root.join(parent).join(format!("{}{number}", prefix()))) {
+            match Leaf::make(root.join(parent).join(format!("{}{number}", self.prefix))) {
                 Ok(leaf) => return Some(leaf),
                 // Left by an agent that had our process id.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -98,7 +100,7 @@ impl Workload {
         let Some(root) = &self.root else { return };
         for class in CLASSES {
             for entry in fs::read_dir(root.join(class)).into_iter().flatten().flatten() {
-                if entry.file_name().to_string_lossy().starts_with(&prefix()) {
+                if entry.file_name().to_string_lossy().starts_with(&self.prefix) {
                     let _ = leaf::kill(&entry.path());
                 }
             }
@@ -132,11 +134,6 @@ impl Workload {
 const PLACES_TRIED: usize = 1000;
 /// The parents of all leaves.
 const CLASSES: [&str; 4] = ["ptys", "user", "lifecycle", "socats"];
-
-/// Begins the name of every leaf of this agent.
-fn prefix() -> String {
-    format!("thawd-{}-", std::process::id())
-}
 
 /// Sends a signal to a process by number; the caller knows that the number is not reused, or does not mind.
 pub(super) fn signal_pid(pid: u32, number: i32) {

@@ -31,6 +31,8 @@ pub struct Filesystem {
 /// Holds what a request says besides its message.
 struct Asked {
     user: User,
+    /// Names the owners of files.
+    table: Arc<Table>,
     client: Client,
 }
 
@@ -42,8 +44,8 @@ impl Filesystem {
     }
 
     fn asked<T>(&self, request: &Request<T>) -> Result<Asked, Status> {
-        let user = caller(request, &self.accounts, &self.defaults).map_err(|status| *status)?;
-        Ok(Asked { user, client: Client::of(request.metadata()) })
+        let (user, table) = caller(request, &self.accounts, &self.defaults).map_err(|status| *status)?;
+        Ok(Asked { user, table, client: Client::of(request.metadata()) })
     }
 
     fn resolve(&self, raw: &str, user: &User) -> Result<ResolvedPath, Status> {
@@ -58,12 +60,11 @@ impl Filesystem {
     /// Runs a verb as the user, with the names of all owners at hand.
     async fn run<R: Send + 'static>(
         &self,
-        user: &User,
+        asked: &Asked,
         verb: impl FnOnce(&User, &Arc<Table>) -> Result<R, FsError> + Send + 'static,
     ) -> Result<R, Status> {
-        let table = self.accounts.table().map_err(|error| status::from_failure(&error))?;
-        let owner = user.clone();
-        let result = self.files.run(user, move || verb(&owner, &table)).await;
+        let (owner, table) = (asked.user.clone(), Arc::clone(&asked.table));
+        let result = self.files.run(&asked.user, move || verb(&owner, &table)).await;
         result.and_then(|result| result).map_err(|error| status::from_failure(&error))
     }
 }
@@ -71,42 +72,43 @@ impl Filesystem {
 #[tonic::async_trait]
 impl pb::filesystem_server::Filesystem for Filesystem {
     async fn stat(&self, request: Request<pb::StatRequest>) -> Result<Response<pb::StatResponse>, Status> {
-        let Asked { user, client } = self.asked(&request)?;
+        let Asked { user, table, client } = self.asked(&request)?;
         let path = self.path(&request.into_inner().path, &user)?;
-        let found = self.run(&user, move |_, table| entry::read(&path, table)).await?;
+        let found = self.files.look(&user, path, move |path| entry::read(path, &table)).await;
+        let found = found.and_then(|found| found).map_err(|error| status::from_failure(&error))?;
         Ok(client.answer(pb::StatResponse { entry: Some(client.entry(found)) }))
     }
 
     async fn make_dir(&self, request: Request<pb::MakeDirRequest>) -> Result<Response<pb::MakeDirResponse>, Status> {
-        let Asked { user, client } = self.asked(&request)?;
-        let path = self.path(&request.into_inner().path, &user)?;
+        let asked = self.asked(&request)?;
+        let path = self.path(&request.into_inner().path, &asked.user)?;
         self.files.written();
-        let made = self.run(&user, move |user, table| change::make_dir(&path, user, table)).await?;
-        Ok(client.answer(pb::MakeDirResponse { entry: Some(client.entry(made)) }))
+        let made = self.run(&asked, move |user, table| change::make_dir(&path, user, table)).await?;
+        Ok(asked.client.answer(pb::MakeDirResponse { entry: Some(asked.client.entry(made)) }))
     }
 
     async fn r#move(&self, request: Request<pb::MoveRequest>) -> Result<Response<pb::MoveResponse>, Status> {
-        let Asked { user, client } = self.asked(&request)?;
+        let asked = self.asked(&request)?;
         let pb::MoveRequest { source, destination } = request.into_inner();
         if source.is_empty() || destination.is_empty() {
             return Err(status::from_failure(&FsError::NoPath));
         }
-        let (source, destination) = (self.path(&source, &user)?, self.path(&destination, &user)?);
+        let (source, destination) = (self.path(&source, &asked.user)?, self.path(&destination, &asked.user)?);
         let rename = move |user: &User, table: &Arc<Table>| change::rename(&source, &destination, user, table);
         self.files.written();
-        let moved = self.run(&user, rename).await?;
-        Ok(client.answer(pb::MoveResponse { entry: Some(client.entry(moved)) }))
+        let moved = self.run(&asked, rename).await?;
+        Ok(asked.client.answer(pb::MoveResponse { entry: Some(asked.client.entry(moved)) }))
     }
 
     async fn list_dir(&self, request: Request<pb::ListDirRequest>) -> Result<Response<pb::ListDirResponse>, Status> {
-        let Asked { user, client } = self.asked(&request)?;
+        let asked = self.asked(&request)?;
         let flowing = request.extensions().get::<Flowing>().copied();
         let pb::ListDirRequest { path, depth } = request.into_inner();
-        let path = self.path(&path, &user)?;
-        let walk = self.run(&user, move |_, table| list::walk(&path, depth, table)).await?;
-        let listing = Listing { files: self.files.clone(), user, client };
+        let path = self.path(&path, &asked.user)?;
+        let walk = self.run(&asked, move |_, table| list::walk(&path, depth, table)).await?;
+        let listing = Listing { files: self.files.clone(), user: asked.user, client: asked.client };
         let (message, flow) = listing.answer(walk, flowing).await?;
-        let mut response = client.answer(message);
+        let mut response = asked.client.answer(message);
         if let Some(flow) = flow {
             response.extensions_mut().insert(flow);
         }
@@ -114,22 +116,22 @@ impl pb::filesystem_server::Filesystem for Filesystem {
     }
 
     async fn remove(&self, request: Request<pb::RemoveRequest>) -> Result<Response<pb::RemoveResponse>, Status> {
-        let Asked { user, client } = self.asked(&request)?;
+        let asked = self.asked(&request)?;
         let raw = request.into_inner().path;
         if raw.is_empty() {
             return Err(status::from_failure(&FsError::NoPath));
         }
-        let path = self.path(&raw, &user)?;
+        let path = self.path(&raw, &asked.user)?;
         self.files.written();
-        self.run(&user, move |_, _| remove::remove(&path)).await?;
-        Ok(client.answer(pb::RemoveResponse {}))
+        self.run(&asked, move |_, _| remove::remove(&path)).await?;
+        Ok(asked.client.answer(pb::RemoveResponse {}))
     }
 
     async fn watch_dir(
         &self,
         request: Request<pb::WatchDirRequest>,
     ) -> Result<Response<BoxStream<pb::WatchDirResponse>>, Status> {
-        let Asked { user, client } = self.asked(&request)?;
+        let Asked { user, client, .. } = self.asked(&request)?;
         let interval = keepalive::interval(request.metadata());
         let pb::WatchDirRequest { path, recursive, include_entry, allow_network_mounts } = request.into_inner();
         let spec = Spec { path: self.resolve(&path, &user)?, recursive, include_entry, allow_network_mounts };
@@ -141,7 +143,7 @@ impl pb::filesystem_server::Filesystem for Filesystem {
         &self,
         request: Request<pb::CreateWatcherRequest>,
     ) -> Result<Response<pb::CreateWatcherResponse>, Status> {
-        let Asked { user, client } = self.asked(&request)?;
+        let Asked { user, client, .. } = self.asked(&request)?;
         let pb::CreateWatcherRequest { path, recursive, include_entry, allow_network_mounts } = request.into_inner();
         let spec = Spec { path: self.resolve(&path, &user)?, recursive, include_entry, allow_network_mounts };
         let created = self.watches.create(&user, spec).await;

@@ -79,7 +79,7 @@ impl pb::process_server::Process for Process {
         if request.get_ref().tag.as_deref() != Some(convert::SYSTEM_TAG) {
             self.admission.enter_workload().await.map_err(|refused| status::from_failure(&refused))?;
         }
-        let user = caller(&request, &self.accounts, &self.defaults).map_err(|status| *status)?;
+        let (user, _) = caller(&request, &self.accounts, &self.defaults).map_err(|status| *status)?;
         let interval = keepalive::interval(request.metadata());
         let (metadata, _, message) = request.into_parts();
         let workdir = self.defaults.workdir();

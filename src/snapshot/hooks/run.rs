@@ -127,7 +127,6 @@ impl Child {
         self.read_the_rest(tail);
         let ended = ended.map_err(HookError::Follow)?;
         // A fork of ours at the same moment may hold the other end until it executes.
-        let _ = fd::set_nonblocking(self.failure.as_fd());
         let mut report = [0; FAILURE_BYTES];
         let count = rustix::io::read(&self.failure, &mut report).unwrap_or(0);
         match decode_failure(&report[..count]) {
@@ -197,7 +196,7 @@ impl Parts {
         if matches!(wait::ended(pidfd), Ok(None)) {
             return false;
         }
-        wait::reap(pidfd);
+        let _ = wait::reap(pidfd);
         self.leaf.as_ref().is_none_or(|leaf| leaf.remove().is_ok())
     }
 }
