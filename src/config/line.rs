@@ -79,8 +79,8 @@ impl fmt::Display for Help {
             "The agent inside a sandbox VM: runs and streams processes, reads, writes and watches files.\n\
              A drop-in for E2B's envd: the same port, protocols and flags.\n\n\
              Usage: thawd [FLAG...]\n\n\
-             A flag may be written with one dash or two (-port 5000, --port=5000), and wins over its environment\n\
-             variable. Defaults are in parentheses.\n",
+             A flag may be written with one dash or two (-port 5000, --port=5000), and wins over its\n\
+             environment variable. Defaults are in parentheses.\n",
         )?;
         for flag in &FLAGS {
             let Some(help) = flag.help else { continue };
