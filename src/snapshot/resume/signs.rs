@@ -204,7 +204,7 @@ fn fork(log: &AsyncFd<File>) -> Option<Sign> {
 
 /// Reads all notices of links; says whether one was an announcement. Notices that were lost may have been one.
 fn announced(links: &AsyncFd<OwnedFd>) -> bool {
-    let mut buffer = [0; NOTICE];
+    let mut buffer = Vec::with_capacity(NOTICE);
     let mut found = false;
     loop {
         let read = netlink::receive(links.get_ref().as_fd(), &mut buffer, |messages| {
