@@ -8,6 +8,7 @@ pub mod filesystem;
 pub mod keepalive;
 pub mod lifecycle;
 pub mod process;
+pub mod reflection;
 pub mod status;
 
 use tonic::{Request, Status};
