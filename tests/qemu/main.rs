@@ -20,4 +20,5 @@ mod notice;
 mod output;
 mod pages;
 mod ports;
+mod quiet;
 mod survive;

@@ -1,6 +1,8 @@
 //! Looks at the agent from beside it: which of its pages it touches, when it runs, what it starts. Nothing here makes
 //! the agent run.
 
+#![allow(unreachable_pub, reason = "test support")]
+
 use std::collections::BTreeMap;
 
 use icebox::guest::{Door, Guest, PAGE};
