@@ -223,8 +223,8 @@ async fn services(
         .add_service(LifecycleServer::new(lifecycle))
         .add_service(ActivityServer::new(activity))
         .add_service(health)
-        .add_service(rpc::reflection::current())
-        .add_service(rpc::reflection::former());
+        .add_service(rpc::reflection::v1())
+        .add_service(rpc::reflection::v1alpha());
     let mut methods: wire::Methods = proto::METHODS.iter().cloned().collect();
     methods.extend(binary(tonic_health::pb::FILE_DESCRIPTOR_SET));
     methods.extend(binary(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET));

@@ -10,10 +10,6 @@ use thawd::base::sentence;
 use thawd::config::{Config, Flags, Help, Line};
 use thawd::init::Entered;
 
-/// musl's own allocator maps and unmaps at nearly every request: 11 of 83 system calls of a Start.
-#[global_allocator]
-static MEMORY: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
-
 /// Exit code of a command line that cannot be used, as in Go and in most tools.
 const WRONG_USAGE: u8 = 2;
 /// Stack of a thread that does blocking file work; nothing there recurses.

@@ -1,92 +1,80 @@
-//! Telling tools which services there are, in both generations of that service: tools of the field still ask for the
-//! older one first.
+//! The services that tell tools which services there are; tools of the field still ask for the older one first.
 //!
-//! Few guests are ever asked, and the answers take 150 KiB: they are made for the first who asks.
+//! Their tables hold every name of every message, some hundreds of small pieces all over the heap, and hardly any
+//! guest is ever asked. So they are made for each call, and are gone with it.
 
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::future::ready;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use tonic::Status;
 use tonic::body::Body;
+use tonic::codegen::BoxFuture;
 use tonic::server::NamedService;
-use tonic_reflection::server::{Builder, Error, v1, v1alpha};
+use tonic_reflection::server::Builder;
+use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
+use tonic_reflection::server::v1alpha::{
+    ServerReflection as OldServerReflection, ServerReflectionServer as OldServerReflectionServer,
+};
 use tower::Service;
 
 use crate::proto;
 
-/// Makes the service that tools of today ask for.
-#[must_use]
-pub fn current() -> Late<v1::ServerReflectionServer<impl v1::ServerReflection>> {
-    late(|| builder().build_v1())
-}
-
-/// Makes the service of its first version.
-#[must_use]
-pub fn former() -> Late<v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection>> {
-    late(|| builder().build_v1alpha())
-}
-
-fn builder() -> Builder<'static> {
-    Builder::configure()
-        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-}
-
-fn late<S>(make: fn() -> Result<S, Error>) -> Late<S> {
-    Late { make, made: Arc::default() }
-}
-
-/// Holds a service that is made at its first call; clones share it.
+/// Makes a service when it is called.
 #[derive(Debug)]
-pub struct Late<S> {
-    make: fn() -> Result<S, Error>,
-    made: Arc<OnceLock<S>>,
-}
+pub struct OnDemand<S>(fn() -> Option<S>);
 
-impl<S: Clone> Late<S> {
-    fn get(&self) -> Result<S, Error> {
-        if let Some(made) = self.made.get() {
-            return Ok(made.clone());
-        }
-        let made = (self.make)()?;
-        Ok(self.made.get_or_init(|| made).clone())
-    }
-}
-
-impl<S> Clone for Late<S> {
+impl<S> Clone for OnDemand<S> {
     fn clone(&self) -> Self {
-        Self { make: self.make, made: Arc::clone(&self.made) }
+        Self(self.0)
     }
 }
 
-impl<S: NamedService> NamedService for Late<S> {
+impl<S: NamedService> NamedService for OnDemand<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S> Service<Request<Body>> for Late<S>
+impl<S> Service<Request<Body>> for OnDemand<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
-    S::Future: Send + 'static,
+    S: Service<
+            Request<Body>,
+            Response = Response<Body>,
+            Error = Infallible,
+            Future = BoxFuture<Response<Body>, Infallible>,
+        >,
 {
-    type Response = Response<Body>;
+    type Response = S::Response;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = S::Future;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match self.get() {
-            // A generated service is always ready.
-            Ok(mut service) => Box::pin(service.call(request)),
-            Err(error) => {
-                let status = Status::internal(format!("cannot describe the services: {error}"));
-                Box::pin(std::future::ready(Ok(status.into_http())))
-            }
+        match (self.0)() {
+            // Ready at once: nothing of it waits for anything.
+            Some(mut service) => service.call(request),
+            None => Box::pin(ready(Ok(Status::internal("cannot read the descriptions of services").into_http()))),
         }
     }
+}
+
+/// The service as it is today.
+#[must_use]
+pub fn v1() -> OnDemand<ServerReflectionServer<impl ServerReflection>> {
+    OnDemand(|| builder().build_v1().ok())
+}
+
+/// The service as it was.
+#[must_use]
+pub fn v1alpha() -> OnDemand<OldServerReflectionServer<impl OldServerReflection>> {
+    OnDemand(|| builder().build_v1alpha().ok())
+}
+
+fn builder() -> Builder<'static> {
+    Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }

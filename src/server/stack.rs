@@ -44,6 +44,8 @@ pub fn stack(
         .layer(from_fn_with_state(door, admission::admit))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(from_fn(cors::cors))
+        // Makes every layer once, here; without it axum makes all of them anew for each request.
+        .with_state(())
 }
 
 async fn route(request: Request<Body>, rpc: Router, services: Arc<[String]>) -> Response {

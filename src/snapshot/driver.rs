@@ -301,7 +301,8 @@ impl Driver {
         if self.machine.phase() != Phase::Frozen && !frozen {
             return None;
         }
-        let glance = self.settings.notice.then(|| Instant::now() + GLANCE);
+        let glances = self.settings.notice && !self.signs.tell();
+        let glance = glances.then(|| Instant::now() + GLANCE);
         [self.lease, self.noticed, glance].into_iter().flatten().min()
     }
 

@@ -25,6 +25,8 @@ const PRESYNC_SHARE: u32 = 60;
 const SETTLE: Duration = Duration::from_secs(2);
 /// For the second write-back: the first one left little.
 const SECOND_SYNC: Duration = Duration::from_secs(2);
+/// Stack of a thread that writes back or freezes filesystems; nothing there recurses.
+const STACK: usize = 128 << 10;
 /// Programs named in a report.
 const STRAGGLERS: usize = 16;
 
@@ -209,7 +211,7 @@ impl Driver {
         if options.disk {
             let (disk, guard) = (self.disk.clone(), self.guard.start());
             let work = blocking(move || disk.freeze(guard.as_deref()));
-            let outcomes = recorder.wait("freeze filesystems", work).await.unwrap_or_default();
+            let outcomes = recorder.wait("freeze filesystems", work).await.ok_or_else(no_thread)?;
             let failed = outcomes.iter().find_map(failure);
             recorder.report.filesystems = outcomes;
             if let Some((path, refusal)) = failed {
@@ -274,11 +276,15 @@ impl Driver {
         let (root, guard) = (self.root.clone(), self.guard.start());
         let work = blocking(move || root.freeze(guard.as_deref()));
         let outcomes = tokio::select! {
-            outcomes = work => outcomes.unwrap_or_default(),
+            outcomes = work => outcomes,
             () = reply.closed() => {
                 self.thaw_root().await?;
                 return Err(SnapshotError::Cancelled);
             }
+        };
+        let Some(outcomes) = outcomes else {
+            self.let_guard_go();
+            return Err(no_thread());
         };
         if self.lease.is_none() {
             self.arm(LEASE);
@@ -302,14 +308,26 @@ fn failure(outcome: &Outcome) -> Option<(String, Refusal)> {
     }
 }
 
+/// Nothing was frozen, and that must not pass for a success.
+fn no_thread() -> SnapshotError {
+    let source = std::io::Error::other("no thread did it");
+    SnapshotError::Machine { verb: "freeze filesystems", source }
+}
+
 fn complain(recorder: &mut Recorder, what: &str, failed: Option<Vec<(super::disk::Mount, std::io::Error)>>) {
     for (mount, error) in failed.unwrap_or_default() {
         recorder.report.degradations.push(format!("{what} {}: {error}", mount.path.display()));
     }
 }
 
-/// Does work that may wait for a disk on a thread of its own; `None` when that panicked. Dropping it leaves the thread
-/// behind.
+/// Does work that may wait for a disk on a thread of its own; `None` when that panicked or there is no thread. Dropping
+/// it leaves the thread behind.
+///
+/// Not on one of the runtime's: those stay for a while, would be in the snapshot, and would wake up after the resume
+/// only to go.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::task::spawn_blocking(work).await.ok()
+    let (tell, told) = oneshot::channel();
+    let thread = std::thread::Builder::new().name(String::from("freeze")).stack_size(STACK);
+    thread.spawn(move || tell.send(work()).is_ok()).ok()?;
+    told.await.ok()
 }

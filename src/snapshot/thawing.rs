@@ -206,7 +206,8 @@ impl Driver {
 
     /// Mends everything but the workload: only system calls.
     fn mend(&mut self, options: &Thaw, known: Known, recorder: &mut Recorder) -> Result<Mended, SnapshotError> {
-        let fresh = recorder.step("entropy", |_| entropy::reseed(&options.entropy));
+        let reseed = if self.noticed.is_some() { entropy::reseed_again } else { entropy::reseed };
+        let fresh = recorder.step("entropy", |_| reseed(&options.entropy));
         match fresh {
             Ok(source) => recorder.report.entropy = Some(source.name()),
             Err(error) => {

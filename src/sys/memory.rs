@@ -9,25 +9,54 @@ pub fn total() -> u64 {
     units * u64::from(info.mem_unit)
 }
 
-/// Gives back what only the start needed: the depth that the stack had, whose pages would be in every snapshot, and the
-/// places of code, which the page cache keeps and maps again where it runs. Call it from a shallow stack.
-pub fn settle() {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let here = (&raw const maps).addr();
-    let code = (settle as fn() as *const ()).addr();
-    for (start, end, rest) in maps.lines().filter_map(mapping) {
-        if rest.ends_with("[stack]") && (start..end).contains(&here) {
-            drop_pages(start, (here & !(PAGE - 1)).saturating_sub(STACK_IN_USE));
-        } else if rest.starts_with("r-xp ") && (start..end).contains(&code) {
-            drop_pages(start, end);
-        }
-    }
-}
+/// The heap of a binary for musl; with another C library it is that library's.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static HEAP: super::heap::Heap = super::heap::Heap::new();
 
 /// Granularity of mappings; where pages are larger, the kernel refuses what is not aligned and nothing is lost.
 const PAGE: usize = 4096;
-/// Below the caller's frame the calls of `settle` itself are still in use.
+/// Below the caller's frame the calls of [`trim`] itself are still in use.
 const STACK_IN_USE: usize = 16 << 10;
+
+/// Gives free memory back to the kernel: of the heap, and of the first thread's stack what lies below its deepest call
+/// now. It would be in every snapshot.
+pub fn trim() {
+    trim_heap();
+    let maps = maps();
+    let here = (&raw const maps).addr();
+    let stack = maps.lines().filter_map(mapping).find(|(start, end, _)| (*start..*end).contains(&here));
+    if let Some((start, _, _)) = stack.filter(|(_, _, rest)| rest.ends_with("[stack]")) {
+        drop_pages(start, (here & !(PAGE - 1)).saturating_sub(STACK_IN_USE));
+    }
+}
+
+/// Gives back what only the start needed: besides what [`trim`] does, the places of code, which the page cache keeps
+/// and maps again where it runs.
+pub fn settle() {
+    trim();
+    let maps = maps();
+    let here = (settle as fn() as *const ()).addr();
+    let code = maps.lines().filter_map(mapping).find(|(start, end, _)| (*start..*end).contains(&here));
+    if let Some((start, end, _)) = code.filter(|(_, _, rest)| rest.starts_with("r-xp ")) {
+        drop_pages(start, end);
+    }
+}
+
+fn trim_heap() {
+    #[cfg(target_env = "musl")]
+    HEAP.trim();
+    #[cfg(target_env = "gnu")]
+    {
+        #[expect(unsafe_code, reason = "no safe wrapper")]
+        // SAFETY: malloc_trim(3) takes a number, locks the heap itself and moves nothing that is in use.
+        let _ = unsafe { nix::libc::malloc_trim(0) };
+    }
+}
+
+fn maps() -> String {
+    std::fs::read_to_string("/proc/self/maps").unwrap_or_default()
+}
 
 /// Reads a line of /proc/PID/maps (proc_pid_maps(5)): where it starts, where it ends, and the rest.
 fn mapping(line: &str) -> Option<(usize, usize, &str)> {
@@ -43,16 +72,6 @@ fn drop_pages(start: usize, end: usize) {
         // SAFETY: the range is either code, a private mapping that cannot be written and so reads the same from its
         // file again, or stack more than STACK_IN_USE below a live frame, which holds nothing.
         let _ = unsafe { nix::libc::madvise(start, end - start.addr(), nix::libc::MADV_DONTNEED) };
-    }
-}
-
-/// Gives free heap back to the kernel (malloc_trim(3)); only glibc keeps any.
-pub fn trim() {
-    #[cfg(target_env = "gnu")]
-    {
-        #[expect(unsafe_code, reason = "no safe wrapper")]
-        // SAFETY: malloc_trim takes a number, locks the heap itself and moves nothing that is in use.
-        let _ = unsafe { nix::libc::malloc_trim(0) };
     }
 }
 

@@ -16,10 +16,14 @@
 mod asleep;
 mod awake;
 mod choice;
+mod door;
+mod memory;
 
 pub use asleep::Asleep;
 pub use awake::Guest;
 pub use choice::Choice;
+pub use door::Door;
+pub use memory::{PAGE, pages_changed};
 
 use std::sync::OnceLock;
 

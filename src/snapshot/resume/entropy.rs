@@ -63,6 +63,19 @@ impl Source {
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN: numbers are then those of the past life.
 pub fn reseed(host: &[u8]) -> io::Result<Source> {
+    mix(host, true)
+}
+
+/// As [`reseed`], for a guest that has done so by itself in this life already: if the host sent enough, the hardware
+/// generator, which takes a thread, is not asked a second time.
+///
+/// # Errors
+/// As there.
+pub fn reseed_again(host: &[u8]) -> io::Result<Source> {
+    mix(host, host.len() < ENOUGH)
+}
+
+fn mix(host: &[u8], ask: bool) -> io::Result<Source> {
     let has_host = host.len() >= ENOUGH;
     let mut found = Source::None;
     // Never fresh for sure, but different in most copies.
@@ -74,7 +87,7 @@ pub fn reseed(host: &[u8]) -> io::Result<Source> {
         random::add(&*processor, ENOUGH * 8)?;
         found = Source::Cpu;
     }
-    if let Some(bytes) = hardware(if has_host { WAIT_BRIEFLY } else { WAIT }) {
+    if ask && let Some(bytes) = hardware(if has_host { WAIT_BRIEFLY } else { WAIT }) {
         random::add(&*bytes, (HARDWARE - STALE) * 8)?;
         found = Source::Hardware;
     }
@@ -125,6 +138,7 @@ mod tests {
         assert_eq!(reseed(&[1; ENOUGH]).unwrap(), Source::Host);
         assert_eq!(reseed(&[1; 4000]).unwrap(), Source::Host);
         assert_ne!(reseed(&[1; ENOUGH - 1]).unwrap(), Source::Host);
+        assert_eq!(reseed_again(&[1; ENOUGH]).unwrap(), Source::Host);
         assert!(available());
     }
 

@@ -60,6 +60,8 @@ pub struct Signs {
     page: Option<Page>,
     log: Option<AsyncFd<File>>,
     links: Option<AsyncFd<OwnedFd>>,
+    /// The kernel has a driver for the generation id.
+    vmgenid: bool,
 }
 
 /// The vmclock page, and the last generation seen there.
@@ -82,7 +84,14 @@ impl Signs {
             links: Socket::open(Family::Route, Follow::Links)
                 .and_then(|socket| poll::register(OwnedFd::from(socket), Interest::READABLE))
                 .ok(),
+            vmgenid: has_vmgenid(),
         }
+    }
+
+    /// Says whether every new life wakes us by itself, so that nobody needs to look.
+    #[must_use]
+    pub fn tell(&self) -> bool {
+        self.page.as_ref().is_some_and(|page| page.wakes.is_some()) || (self.vmgenid && self.log.is_some())
     }
 
     /// Waits for the next sign; for ever where there is no source. Cancel-safe.
@@ -139,7 +148,7 @@ impl Signs {
             ("ptp", self.clocks.has_ptp()),
             ("rtc", self.clocks.has_rtc()),
             ("vmclock", self.page.is_some()),
-            ("vmgenid", has_vmgenid()),
+            ("vmgenid", self.vmgenid),
         ]
     }
 
@@ -204,7 +213,7 @@ fn fork(log: &AsyncFd<File>) -> Option<Sign> {
 
 /// Reads all notices of links; says whether one was an announcement. Notices that were lost may have been one.
 fn announced(links: &AsyncFd<OwnedFd>) -> bool {
-    let mut buffer = [0; NOTICE];
+    let mut buffer = Vec::with_capacity(NOTICE);
     let mut found = false;
     loop {
         let read = netlink::receive(links.get_ref().as_fd(), &mut buffer, |messages| {

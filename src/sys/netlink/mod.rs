@@ -17,12 +17,13 @@ pub mod traffic;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket,
-    sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, send, setsockopt, socket, sockopt,
 };
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 
 pub use message::{Attributes, Message, Messages};
 
@@ -53,7 +54,8 @@ pub enum Follow {
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
-    buffer: Box<[u8]>,
+    /// Room that is never filled with zeros: most answers are short, and what is not written to costs no memory.
+    buffer: Vec<u8>,
 }
 
 impl Socket {
@@ -77,7 +79,7 @@ impl Socket {
             // Without CAP_NET_ADMIN the usual room has to do.
             let _ = setsockopt(&fd, sockopt::RcvBufForce, &QUEUE);
         }
-        Ok(Self { fd, buffer: vec![0; BUFFER].into() })
+        Ok(Self { fd, buffer: Vec::with_capacity(BUFFER) })
     }
 
     /// Sends one message, or several in a row.
@@ -141,23 +143,24 @@ impl From<Socket> for OwnedFd {
     }
 }
 
-/// As [`Socket::receive`], for a descriptor that was taken out of its socket.
+/// As [`Socket::receive`], for a descriptor that was taken out of its socket; reads into what `buffer` has room for.
 ///
 /// # Errors
 /// As there.
 pub fn receive(
     fd: BorrowedFd<'_>,
-    buffer: &mut [u8],
+    buffer: &mut Vec<u8>,
     mut take: impl FnMut(Messages<'_>) -> io::Result<bool>,
 ) -> io::Result<bool> {
     loop {
-        let length = match recv(fd.as_raw_fd(), buffer, MsgFlags::empty()) {
-            Ok(length) => length,
-            Err(Errno::EAGAIN) => return Ok(true),
-            Err(Errno::EINTR) => continue,
+        buffer.clear();
+        match recv(fd, spare_capacity(buffer), RecvFlags::empty()) {
+            Ok(_) => {}
+            Err(Errno::AGAIN) => return Ok(true),
+            Err(Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
-        };
-        if !take(Messages::new(&buffer[..length]))? {
+        }
+        if !take(Messages::new(buffer))? {
             return Ok(false);
         }
     }
