@@ -1,0 +1,26 @@
+//! Directories to list.
+
+use std::fs;
+use std::path::Path;
+
+/// Files in each folder of a tree.
+const FILES: usize = 99;
+
+/// Makes a tree of three levels with about this many entries: folders of folders of 99 files.
+pub fn plant(root: &Path, entries: usize) {
+    let mut left = entries;
+    for number in 0.. {
+        for inner in 0..10 {
+            if left == 0 {
+                return;
+            }
+            let folder = root.join(format!("folder-{number}/inner-{inner}"));
+            fs::create_dir_all(&folder).unwrap();
+            left = left.saturating_sub(1);
+            for file in 0..FILES.min(left) {
+                fs::write(folder.join(format!("file-{file}.txt")), b"").unwrap();
+            }
+            left = left.saturating_sub(FILES);
+        }
+    }
+}
