@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::counters;
+use super::many::allow_files;
 use crate::support::{self, Daemon, PATIENCE};
 
 /// Says which agent is measured.
@@ -60,6 +61,7 @@ impl Target {
 
 impl Agent {
     fn start(program: &Path) -> Self {
+        allow_files();
         let started = Instant::now();
         let daemon = Daemon::of(program);
         // Asks without pause for breath: what is measured is when it answers.

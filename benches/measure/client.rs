@@ -178,6 +178,17 @@ impl Client {
         }
     }
 
+    /// Says whether more has arrived, and waits for it for a while.
+    pub fn is_readable(&self, wait: Duration) -> bool {
+        if self.start < self.end {
+            return true;
+        }
+        self.stream.set_read_timeout(Some(wait)).unwrap();
+        let readable = self.stream.peek(&mut [0]).is_ok();
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        readable
+    }
+
     fn fill(&mut self) {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
 /// Memory of a process, in bytes (`smaps_rollup`).
@@ -19,6 +19,21 @@ pub struct Memory {
 pub fn memory(pid: u32) -> Memory {
     let text = read(pid, "smaps_rollup");
     Memory { rss: field(&text, "Rss:") * 1024, private_dirty: field(&text, "Private_Dirty:") * 1024 }
+}
+
+/// Lets the kernel begin to look for the largest resident size anew (`proc_pid_clear_refs(5)`).
+pub fn forget_peak(pid: u32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
+}
+
+/// The largest resident size since then, in bytes.
+pub fn peak(pid: u32) -> u64 {
+    field(&read(pid, "status"), "VmHWM:") * 1024
+}
+
+/// CPU time that this thread has used.
+pub fn own_cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
 }
 
 /// CPU time used since the start, in nanoseconds, threads that ended included (`clock_getcpuclockid(3)`).

@@ -18,6 +18,10 @@ pub struct Envelopes {
     pub count: u64,
     /// Bytes of them.
     pub bytes: u64,
+    /// What to look for in the beginnings of messages.
+    pub needle: Option<&'static [u8]>,
+    /// Messages that had it.
+    pub found: u64,
     /// The last short message but the one that ends the stream.
     pub last: Vec<u8>,
     /// The message that ended the stream.
@@ -54,6 +58,8 @@ impl Envelopes {
         self.count += 1;
         self.have = 0;
         let message = std::mem::take(&mut self.message);
+        let found = |needle: &[u8]| message.windows(needle.len()).any(|window| window == needle);
+        self.found += u64::from(self.needle.is_some_and(found));
         if self.head[0] & END != 0 {
             self.end = Some(message);
         } else if message.len() < KEPT_BYTES {
