@@ -1,6 +1,7 @@
 //! What an agent weighs.
 
 use crate::figures::Figure;
+use crate::limits;
 use crate::measure::agent::Target;
 use crate::measure::load::median;
 use crate::measure::{counters, messages, tree};
@@ -14,7 +15,7 @@ pub fn measure(target: &Target, sizes: &Sizes) -> Vec<Figure> {
     let mut figures = Vec::new();
     if let Target::Binary(program) = target {
         let bytes = std::fs::metadata(program).unwrap().len() as f64;
-        figures.push(Figure::new("binary", bytes / MIB, "MiB").envd(12.4).at_most(5.0));
+        figures.push(Figure::new("binary", bytes / MIB, "MiB").envd(12.4).at_most(limits::BINARY as f64 / MIB));
         let births: Vec<_> = (0..BIRTHS).filter_map(|_| target.agent().birth).collect();
         let cpu = median(births.iter().map(|birth| birth.cpu)).as_secs_f64() * 1e3;
         let wall = median(births.iter().map(|birth| birth.wall)).as_secs_f64() * 1e3;
@@ -23,23 +24,21 @@ pub fn measure(target: &Target, sizes: &Sizes) -> Vec<Figure> {
     }
     let agent = target.agent();
     agent.client().get("/health", 204);
-    let mut weigh = |when: &str, rss: [f64; 2], dirty: Option<[f64; 2]>| {
-        counters::rest(agent.pid);
+    let mut weigh = |when: &str, [rss, rss_limit]: [f64; 2], dirty: Option<f64>, dirty_limit: f64| {
+        counters::settle(agent.pid);
         let memory = counters::memory(agent.pid);
         let figure = Figure::new(format!("RSS {when}"), memory.rss as f64 / MIB, "MiB");
-        figures.push(figure.envd(rss[0]).at_most(rss[1]));
+        figures.push(figure.envd(rss).at_most(rss_limit / MIB));
         let figure = Figure::new(format!("private dirty {when}"), memory.private_dirty as f64 / MIB, "MiB");
-        figures.push(match dirty {
-            Some([envd, limit]) => figure.envd(envd).at_most(limit),
-            None => figure,
-        });
+        let figure = figure.at_most(dirty_limit / MIB);
+        figures.push(dirty.map_or(figure.clone(), |envd| figure.envd(envd)));
         figures.push(Figure::new(format!("threads {when}"), counters::threads(agent.pid) as f64, ""));
     };
-    weigh("idle", [12.3, 3.0], Some([2.3, 0.5]));
+    weigh("idle", [12.3, limits::RSS_IDLE as f64], Some(2.3), limits::DIRTY_IDLE as f64);
     messages::run(&mut agent.client(), &["true"], sizes.of(1000));
-    weigh("after 1,000 commands", [18.2, 4.0], Some([7.0, 1.5]));
+    weigh("after 1,000 commands", [18.2, limits::RSS_COMMANDS as f64], Some(7.0), limits::DIRTY_COMMANDS as f64);
     tree::plant(&agent.folder.join("tree"), sizes.of(20_000));
     messages::list(&mut agent.client(), &agent.path("tree"), 3);
-    weigh("after a listing of 20,000", [54.0, 4.0], None);
+    weigh("after a listing of 20,000", [54.0, limits::RSS_LISTING as f64], None, limits::DIRTY_LISTING as f64);
     figures
 }

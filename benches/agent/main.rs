@@ -6,11 +6,21 @@ mod measure;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+#[path = "../../tests/budget/limits.rs"]
+mod limits;
+
 mod figures;
+mod files;
+mod floor;
 mod footprint;
+mod listing;
 mod options;
+mod scale;
 mod silence;
+mod spawn;
+mod streams;
 mod syscalls;
+mod unary;
 
 use figures::{Figure, Table};
 use measure::agent::Target;
@@ -20,14 +30,32 @@ use options::{Options, Sizes};
 type Group = fn(&Target, &Sizes) -> Vec<Figure>;
 
 /// The groups, in the order in which they run.
-const GROUPS: &[(&str, Group)] =
-    &[("footprint", footprint::measure), ("syscalls", syscalls::measure), ("silence", silence::measure)];
+const GROUPS: &[(&str, Group)] = &[
+    ("footprint", footprint::measure),
+    ("syscalls", syscalls::measure),
+    ("silence", silence::measure),
+    ("spawn", spawn::measure),
+    ("streams", streams::measure),
+    ("files", files::measure),
+    ("listing", listing::measure),
+    ("unary", unary::measure),
+    ("scale", scale::measure),
+    ("million", listing::million),
+];
 
 /// Groups that run only when they are named.
 const LARGE: [&str; 1] = ["million"];
 
 fn main() {
+    if let [_, flag, address] = std::env::args().collect::<Vec<_>>().as_slice()
+        && flag == floor::SERVE
+    {
+        return floor::serve(address.parse().unwrap());
+    }
     let options = Options::parse(GROUPS.iter().map(|(name, _)| *name));
+    if options.sizes.small {
+        println!("a hundredth of each size: this shows that all works, and measures nothing");
+    }
     let chosen = |name: &str| match options.groups.is_empty() {
         true => !LARGE.contains(&name),
         false => options.groups.iter().any(|group| group == name),

@@ -51,7 +51,7 @@ pub struct Options {
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
-    small: bool,
+    pub small: bool,
 }
 
 impl Sizes {

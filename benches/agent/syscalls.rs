@@ -1,6 +1,7 @@
 //! How many syscalls a request takes.
 
 use crate::figures::Figure;
+use crate::limits;
 use crate::measure::agent::Target;
 use crate::measure::messages;
 use crate::measure::trace::{Call, Trace, per_request, typical};
@@ -26,13 +27,13 @@ pub fn measure(target: &Target, _: &Sizes) -> Vec<Figure> {
             client.get("/health", 204);
         })
     });
-    let figure = |name: &str, calls: &[Call], marker: &str, envd, limit| {
+    let figure = |name: &str, calls: &[Call], marker: &str, envd, limit: u64| {
         let (count, which) = typical(&per_request(calls, marker));
-        Figure::new(format!("{name}: syscalls"), count as f64, "").envd(envd).at_most(limit).note(which)
+        Figure::new(format!("{name}: syscalls"), count as f64, "").envd(envd).at_most(limit as f64).note(which)
     };
     vec![
-        figure("Start", &start, "POST /process.Process/Start", 337.0, 60.0),
-        figure("Stat", &stat, "POST /filesystem.Filesystem/Stat", 20.0, 8.0),
-        figure("/health", &health, "GET /health", 9.0, 4.0),
+        figure("Start", &start, "POST /process.Process/Start", 337.0, limits::START_SYSCALLS),
+        figure("Stat", &stat, "POST /filesystem.Filesystem/Stat", 20.0, limits::STAT_SYSCALLS),
+        figure("/health", &health, "GET /health", 9.0, limits::HEALTH_SYSCALLS),
     ]
 }

@@ -47,14 +47,7 @@ impl Target {
     pub fn agent(&self) -> Agent {
         match self {
             Self::Binary(program) => Agent::start(program),
-            Self::Running { address, pid, user } => Agent {
-                address: *address,
-                pid: *pid,
-                user: user.clone(),
-                folder: support::scratch(),
-                birth: None,
-                daemon: None,
-            },
+            Self::Running { address, pid, user } => Agent::at(*address, *pid, user.clone()),
         }
     }
 }
@@ -69,17 +62,16 @@ impl Agent {
             assert!(started.elapsed() < PATIENCE, "{} does not answer: {}", program.display(), daemon.log());
             std::thread::sleep(Duration::from_micros(100));
         }
-        let mut agent = Self {
-            address: daemon.address,
-            pid: daemon.pid(),
-            user: None,
-            folder: support::scratch(),
-            birth: None,
-            daemon: Some(daemon),
-        };
+        let mut agent = Self::at(daemon.address, daemon.pid(), None);
+        agent.daemon = Some(daemon);
         agent.client().get("/health", 204);
         agent.birth = Some(Birth { wall: started.elapsed(), cpu: counters::cpu(agent.pid) });
         agent
+    }
+
+    /// Names an agent that runs.
+    pub fn at(address: SocketAddr, pid: u32, user: Option<String>) -> Self {
+        Self { address, pid, user, folder: support::scratch(), birth: None, daemon: None }
     }
 
     /// Connects.

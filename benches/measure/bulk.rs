@@ -38,7 +38,7 @@ pub fn block() -> Vec<u8> {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        write!(text, "line {} of {:x}\n", state % 10_000, state >> 40).unwrap();
+        writeln!(text, "line {} of {:x}", state % 10_000, state >> 40).unwrap();
     }
     text.truncate(BLOCK_BYTES);
     text

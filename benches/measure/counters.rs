@@ -42,11 +42,20 @@ pub fn cpu(pid: u32) -> Duration {
     clock_gettime(clock).expect("the agent runs").into()
 }
 
-/// Waits until a process uses no CPU time any more; for one that never rests not longer than [`RESTLESS`].
+/// Waits until a process has done what it was asked for; for one that never rests not longer than [`RESTLESS`].
 pub fn rest(pid: u32) {
+    rest_for(pid, Duration::from_millis(200));
+}
+
+/// Waits until a process has also let go of what it kept for more work of the kind: threads, for two seconds.
+pub fn settle(pid: u32) {
+    rest_for(pid, Duration::from_secs(3));
+}
+
+fn rest_for(pid: u32, calm: Duration) {
     let started = Instant::now();
     let (mut before, mut since) = (cpu(pid), started);
-    while since.elapsed() < CALM && started.elapsed() < RESTLESS {
+    while since.elapsed() < calm && started.elapsed() < calm + RESTLESS {
         std::thread::sleep(Duration::from_millis(5));
         let now = cpu(pid);
         if now != before {
@@ -55,8 +64,6 @@ pub fn rest(pid: u32) {
     }
 }
 
-/// How long a process must do nothing to count as one at rest.
-const CALM: Duration = Duration::from_millis(200);
 /// How long is waited for a process that polls.
 const RESTLESS: Duration = Duration::from_secs(5);
 

@@ -70,7 +70,7 @@ impl Drop for State<'_> {
 
 /// Watches an agent for a while without a tracer, and for as long again with one.
 pub fn listen(agent: &Agent, time: Duration) -> Noise {
-    counters::rest(agent.pid);
+    counters::settle(agent.pid);
     let (switches, cpu) = (counters::switches(agent.pid), counters::cpu(agent.pid));
     std::thread::sleep(time);
     let (switches, cpu) = (switches.until(&counters::switches(agent.pid)), counters::cpu(agent.pid) - cpu);

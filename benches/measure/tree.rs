@@ -24,3 +24,11 @@ pub fn plant(root: &Path, entries: usize) {
         }
     }
 }
+
+/// Makes a folder with this many empty files.
+pub fn flat(folder: &Path, entries: usize) {
+    fs::create_dir_all(folder).unwrap();
+    for number in 0..entries {
+        fs::write(folder.join(format!("entry-{number}")), b"").unwrap();
+    }
+}

@@ -1,7 +1,7 @@
 //! Memory while files come and go.
 
 use crate::measure::bulk::{Form, download, upload};
-use crate::{limits, within};
+use crate::{Figure, limits, within};
 
 /// Much more than any buffer.
 const BYTES: usize = 256 << 20;
@@ -12,8 +12,10 @@ fn flat(form: Form) {
     // What the first of a kind needs is no growth.
     upload(&agent, "file", form, 1 << 20);
     download(&agent, "file", form);
-    within("upload", upload(&agent, "file", form, BYTES).growth, limits::TRANSFER_GROWTH, "bytes");
-    within("download", download(&agent, "file", form).growth, limits::TRANSFER_GROWTH, "bytes");
+    within(&[
+        Figure("upload", upload(&agent, "file", form, BYTES).growth, limits::TRANSFER_GROWTH, "bytes"),
+        Figure("download", download(&agent, "file", form).growth, limits::TRANSFER_GROWTH, "bytes"),
+    ]);
 }
 
 #[test]

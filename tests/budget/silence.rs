@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::measure::silence::{State, listen};
-use crate::{limits, within};
+use crate::{Figure, limits, within};
 
 /// How long each agent is watched, twice; the benchmark watches longer.
 const WATCHED: Duration = Duration::from_secs(5);
@@ -13,9 +13,11 @@ fn silent(state: &str) {
     let agent = crate::agent();
     let _state = State::reach(&agent, state);
     let noise = listen(&agent, WATCHED);
-    within("wakeups", noise.switches, limits::IDLE_WAKEUPS, "");
-    within("syscalls", noise.syscalls as u64, limits::IDLE_SYSCALLS, "");
-    within("CPU", noise.cpu.as_nanos().try_into().unwrap(), limits::IDLE_CPU, "ns");
+    within(&[
+        Figure("wakeups", noise.switches, limits::IDLE_WAKEUPS, ""),
+        Figure("syscalls", noise.syscalls as u64, limits::IDLE_SYSCALLS, ""),
+        Figure("CPU", noise.cpu.as_nanos().try_into().unwrap(), limits::IDLE_CPU, "ns"),
+    ]);
 }
 
 #[test]

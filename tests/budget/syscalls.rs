@@ -2,7 +2,7 @@
 
 use crate::measure::messages;
 use crate::measure::trace::{Trace, per_request, typical};
-use crate::{limits, within};
+use crate::{Figure, limits, within};
 
 /// Requests of each kind: what only some of them do is not counted.
 const REQUESTS: usize = 40;
@@ -21,7 +21,7 @@ fn count(what: &str, marker: &str, limit: u64, prepare: impl Fn(&crate::measure:
     });
     let (count, which) = typical(&per_request(&calls, marker));
     println!("{which}");
-    within(what, count as u64, limit, "syscalls");
+    within(&[Figure(what, count as u64, limit, "syscalls")]);
 }
 
 #[test]
