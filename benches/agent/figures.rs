@@ -90,6 +90,23 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Writes each figure as one line of JSON, with the values of all rounds.
+    pub fn json(&self, group: &str) -> String {
+        let line = |figure: &Figure| {
+            serde_json::json!({
+                "group": group,
+                "name": figure.name,
+                "unit": figure.unit,
+                "values": values(&self.rounds, &figure.name),
+                "beside": values(&self.beside, &figure.name),
+                "envd": figure.envd,
+            })
+        };
+        self.rounds[0].iter().map(|figure| format!("{}\n", line(figure))).collect()
+    }
+}
+
 impl Limit {
     fn judge(self, value: f64) -> String {
         let (kept, words, limit) = match self {

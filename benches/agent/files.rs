@@ -51,7 +51,7 @@ fn large(agent: &Agent, blocks: usize) -> Vec<Figure> {
         grown = grown.max(moved.growth as f64 / MIB);
         (moved.wall.as_secs_f64(), moved.cpu.as_secs_f64())
     };
-    upload(agent, "file", Form::Raw, BLOCK_BYTES);
+    upload(agent, "file", Form::Raw, bytes);
     for (form, name, rival) in [
         (Form::Raw, "upload, raw", rival(629.0, Some(1.7), 1.0)),
         (Form::Multipart, "upload, multipart", rival(397.0, Some(2.8), 1.5)),

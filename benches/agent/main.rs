@@ -60,6 +60,7 @@ fn main() {
         true => !LARGE.contains(&name),
         false => options.groups.iter().any(|group| group == name),
     };
+    let mut json = String::new();
     for (name, measure) in GROUPS.iter().filter(|(name, _)| chosen(name)) {
         println!("\n{name}");
         let mut table = Table::default();
@@ -70,5 +71,9 @@ fn main() {
             }
         }
         table.print();
+        json += &table.json(name);
+    }
+    if let Some(path) = &options.json {
+        std::fs::write(path, json).unwrap();
     }
 }

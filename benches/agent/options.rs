@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Parser;
 
@@ -28,6 +29,9 @@ struct Line {
     /// How often each group is measured [default: 1, with --beside 3]
     #[arg(long)]
     rounds: Option<usize>,
+    /// Write the figures here too, one line of JSON each
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Measure a hundredth, to see that all works
     #[arg(long)]
     small: bool,
@@ -45,6 +49,7 @@ pub struct Options {
     pub beside: Option<Target>,
     pub rounds: usize,
     pub sizes: Sizes,
+    pub json: Option<PathBuf>,
     pub groups: Vec<String>,
 }
 
@@ -81,6 +86,7 @@ impl Options {
             target: line.at.zip(line.pid).map_or_else(Target::released, |(address, pid)| running(address, pid)),
             rounds: line.rounds.unwrap_or(if beside.is_some() { 3 } else { 1 }),
             beside,
+            json: line.json,
             sizes: Sizes { small: line.small },
             groups: line.groups,
         }

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use prost::Message;
+use thawd::proto::process::{ProcessConfig, StartRequest};
+
 use super::agent::Agent;
 use super::client::Client;
 use super::counters;
@@ -18,16 +21,12 @@ pub struct Passed {
     pub peak: u64,
 }
 
-/// Writes a Start without stdin, as protobuf: two nested messages and a flag.
+/// Writes a Start without stdin, as protobuf.
 fn start_binary(client: &Client, program: &[&str]) -> Vec<u8> {
-    let field = |number: u8, bytes: &[u8]| {
-        let length = u8::try_from(bytes.len()).ok().filter(|length| *length < 128);
-        [&[number << 3 | 2, length.expect("short words")], bytes].concat()
-    };
-    let mut config = field(1, program[0].as_bytes());
-    program[1..].iter().for_each(|word| config.extend(field(2, word.as_bytes())));
-    let message = [field(1, &config), vec![4 << 3, 0]].concat();
-    client.streaming(messages::START, "proto", &message)
+    let args = program[1..].iter().map(ToString::to_string).collect();
+    let process = ProcessConfig { cmd: program[0].to_owned(), args, ..ProcessConfig::default() };
+    let request = StartRequest { process: Some(process), stdin: Some(false), ..StartRequest::default() };
+    client.streaming(messages::START, "proto", &request.encode_to_vec())
 }
 
 /// Runs a program that writes `bytes` and reads them all.
