@@ -8,6 +8,8 @@ pub struct Figure {
     pub name: String,
     pub value: f64,
     pub unit: &'static str,
+    /// The least that it can be on this machine, measured in the same run.
+    pub floor: Option<f64>,
     /// What was measured of envd for this project, in the same unit.
     pub envd: Option<f64>,
     /// What we promise.
@@ -25,7 +27,12 @@ pub enum Limit {
 
 impl Figure {
     pub fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { name: name.into(), value, unit, envd: None, limit: None, note: String::new() }
+        Self { name: name.into(), value, unit, floor: None, envd: None, limit: None, note: String::new() }
+    }
+
+    pub fn floor(mut self, value: f64) -> Self {
+        self.floor = Some(value);
+        self
     }
 
     pub fn envd(mut self, value: f64) -> Self {
@@ -73,6 +80,11 @@ impl Table {
             if all.len() > 1 {
                 line += &spread(&all);
             }
+            let floors: Vec<_> = named(&self.rounds, &figure.name).filter_map(|figure| figure.floor).collect();
+            if !floors.is_empty() {
+                let floor = median(floors);
+                line += &format!("  floor {}, ratio {}", short(floor), ratio(value, floor));
+            }
             let beside = values(&self.beside, &figure.name);
             if !beside.is_empty() {
                 let other = median(beside.iter().copied());
@@ -100,6 +112,7 @@ impl Table {
                 "unit": figure.unit,
                 "values": values(&self.rounds, &figure.name),
                 "beside": values(&self.beside, &figure.name),
+                "floor": figure.floor,
                 "envd": figure.envd,
             })
         };
@@ -117,8 +130,12 @@ impl Limit {
     }
 }
 
+fn named<'a>(rounds: &'a [Vec<Figure>], name: &'a str) -> impl Iterator<Item = &'a Figure> {
+    rounds.iter().flatten().filter(move |figure| figure.name == name)
+}
+
 fn values(rounds: &[Vec<Figure>], name: &str) -> Vec<f64> {
-    rounds.iter().flatten().filter(|figure| figure.name == name).map(|figure| figure.value).collect()
+    named(rounds, name).map(|figure| figure.value).collect()
 }
 
 fn spread(values: &[f64]) -> String {

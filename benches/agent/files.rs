@@ -1,5 +1,7 @@
 //! Files up and down.
 
+use std::time::Duration;
+
 use crate::figures::Figure;
 use crate::floor::{self, Cost};
 use crate::limits;
@@ -13,7 +15,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// envd's throughput in MB/s and CPU seconds for each GiB, and what we may have of them.
 struct Rival {
     rate: f64,
-    cpu: Option<f64>,
+    cpu: f64,
     times: f64,
 }
 
@@ -30,46 +32,32 @@ pub fn measure(target: &Target, sizes: &Sizes) -> Vec<Figure> {
 
 fn large(agent: &Agent, blocks: usize) -> Vec<Figure> {
     let bytes = blocks * BLOCK_BYTES;
-    let rival = |rate, cpu, times| Some(Rival { rate, cpu, times });
     let mut figures = Vec::new();
-    let mut add = |name: &str, wall: f64, cpu: f64, rival: Option<Rival>| {
-        let rate = bytes as f64 / 1e6 / wall;
-        let rate = Figure::new(format!("{name}: throughput"), rate, "MB/s");
-        let cpu = Figure::new(format!("{name}: CPU"), cpu * 1024.0 / blocks as f64, "s/GiB");
-        figures.push(match &rival {
-            Some(rival) => rate.envd(rival.rate).at_least(rival.rate * rival.times),
-            None => rate,
-        });
-        figures.push(match rival.and_then(|rival| rival.cpu) {
-            Some(envd) => cpu.envd(envd).at_most(envd),
-            None => cpu,
-        });
-    };
-    // What the first transfer of a kind needs is no growth, and the first write of a file is slower.
     let mut grown = 0.0_f64;
-    let mut seconds = |moved: Moved| {
+    let mut add = |name: &str, moved: Moved, bare: Cost, rival: Option<Rival>| {
         grown = grown.max(moved.growth as f64 / MIB);
-        (moved.wall.as_secs_f64(), moved.cpu.as_secs_f64())
+        let rate = |wall: Duration| bytes as f64 / 1e6 / wall.as_secs_f64();
+        let each = |cpu: Duration| cpu.as_secs_f64() * 1024.0 / blocks as f64;
+        let figure = Figure::new(format!("{name}: throughput"), rate(moved.wall), "MB/s").floor(rate(bare.wall));
+        let cpu = Figure::new(format!("{name}: CPU"), each(moved.cpu), "s/GiB").floor(each(bare.cpu));
+        figures.extend(match rival {
+            Some(envd) => {
+                [figure.envd(envd.rate).at_least(envd.rate * envd.times), cpu.envd(envd.cpu).at_most(envd.cpu)]
+            }
+            None => [figure, cpu],
+        });
     };
+    let rival = |rate, cpu, times| Some(Rival { rate, cpu, times });
+    // What the first transfer of a kind needs is no growth, and the first write of a file is slower.
     upload(agent, "file", Form::Raw, bytes);
-    for (form, name, rival) in [
-        (Form::Raw, "upload, raw", rival(629.0, Some(1.7), 1.0)),
-        (Form::Multipart, "upload, multipart", rival(397.0, Some(2.8), 1.5)),
-        (Form::Gzip, "upload, gzip", None),
-    ] {
-        let (wall, cpu) = seconds(upload(agent, "file", form, bytes));
-        add(name, wall, cpu, rival);
-    }
-    let Cost { wall, cpu } = floor::receive(&agent.path("bare"), blocks);
-    add("bare read and write", wall.as_secs_f64(), cpu.as_secs_f64(), None);
-    for (form, name, rival) in
-        [(Form::Raw, "download, raw", rival(1080.0, Some(0.6), 1.0)), (Form::Gzip, "download, gzip", None)]
-    {
-        let (wall, cpu) = seconds(download(agent, "file", form));
-        add(name, wall, cpu, rival);
-    }
-    let Cost { wall, cpu } = floor::sendfile(&agent.path("bare"));
-    add("bare sendfile", wall.as_secs_f64(), cpu.as_secs_f64(), None);
+    floor::receive(&agent.path("bare"), blocks);
+    let bare = floor::receive(&agent.path("bare"), blocks);
+    add("upload, raw", upload(agent, "file", Form::Raw, bytes), bare, rival(629.0, 1.7, 1.0));
+    add("upload, multipart", upload(agent, "file", Form::Multipart, bytes), bare, rival(397.0, 2.8, 1.5));
+    add("upload, gzip", upload(agent, "file", Form::Gzip, bytes), bare, None);
+    let bare = floor::sendfile(&agent.path("bare"));
+    add("download, raw", download(agent, "file", Form::Raw), bare, rival(1080.0, 0.6, 1.0));
+    add("download, gzip", download(agent, "file", Form::Gzip), bare, None);
     let limit = limits::TRANSFER_GROWTH as f64 / MIB;
     figures.push(Figure::new("largest growth of RSS", grown, "MiB").at_most(limit));
     figures

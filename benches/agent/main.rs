@@ -40,6 +40,8 @@ const GROUPS: &[(&str, Group)] = &[
     ("listing", listing::measure),
     ("unary", unary::measure),
     ("scale", scale::measure),
+    ("processes", scale::processes),
+    ("events", scale::events),
     ("million", listing::million),
 ];
 

@@ -34,13 +34,10 @@ pub fn measure(target: &Target, sizes: &Sizes) -> Vec<Figure> {
     drop((watches, agent));
 
     let agent = target.agent();
-    let (shares, programs) = many::ladder(&agent, &far, |_| many::idle_stream(&agent).pid);
+    let most = far[2].min(many::allow_files() / many::FILES_OF_PROGRAM);
+    let (shares, programs) = many::ladder(&agent, &[far[0], far[1].min(most), most], |_| many::idle_stream(&agent).pid);
     many::end(&agent, programs);
     figures.extend(shared("program without a stream", &shares, None));
-    drop(agent);
-
-    figures.extend(processes(&target.agent(), sizes));
-    figures.extend(events(&target.agent(), sizes));
     figures
 }
 
@@ -62,7 +59,9 @@ fn shared(kind: &str, shares: &[Share], limit: Option<f64>) -> Vec<Figure> {
     figures.collect()
 }
 
-fn processes(agent: &Agent, sizes: &Sizes) -> Vec<Figure> {
+/// Processes that come and go.
+pub fn processes(target: &Target, sizes: &Sizes) -> Vec<Figure> {
+    let agent = &target.agent();
     let before = many::processes(agent, sizes.of(1000));
     let after = many::processes(agent, sizes.of(10_000));
     let grown = after.rss.saturating_sub(before.rss) as f64 / KIB;
@@ -75,7 +74,9 @@ fn processes(agent: &Agent, sizes: &Sizes) -> Vec<Figure> {
     ]
 }
 
-fn events(agent: &Agent, sizes: &Sizes) -> Vec<Figure> {
+/// Changes in watched folders.
+pub fn events(target: &Target, sizes: &Sizes) -> Vec<Figure> {
+    let agent = &target.agent();
     let mut figures = Vec::new();
     for (count, envd, least) in [(10_000, 0.0, None), (50_000, 85.0, Some(26_650.0))] {
         let creations = Watched::open(agent, &format!("created-{count}")).create(sizes.of(count));

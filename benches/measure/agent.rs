@@ -90,10 +90,6 @@ impl Agent {
             self.user.as_ref().map_or_else(String::new, |user| format!("&username={}", user.trim_end_matches(':')));
         format!("/files?path={}{user}", self.path(name))
     }
-
-    pub fn is_ours(&self) -> bool {
-        self.daemon.is_some()
-    }
 }
 
 impl Drop for Agent {

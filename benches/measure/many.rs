@@ -1,7 +1,5 @@
 //! Many of a kind at once: streams, processes, watches.
 
-use std::sync::Once;
-
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 
@@ -85,16 +83,19 @@ pub fn processes(agent: &Agent, count: usize) -> Left {
     Left { rss, files: counters::files(agent.pid), children: counters::children(agent.pid) }
 }
 
-/// Lets this process, and the agents that it starts, open many files: each stream is one for each side.
-pub fn allow_files() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-        if setrlimit(Resource::RLIMIT_NOFILE, FILES, FILES).is_err() {
-            setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
-        }
-    });
+/// Lets this process, and the agents that it starts, open as many files as may be; gives how many: each stream is one
+/// for each side.
+pub fn allow_files() -> usize {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    if most < FILES && setrlimit(Resource::RLIMIT_NOFILE, FILES, FILES).is_ok() {
+        return usize::try_from(FILES).unwrap();
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    usize::try_from(most).unwrap()
 }
 
-/// Ten thousand processes have four files each at the agent.
+/// Ten thousand programs need fewer.
 const FILES: u64 = 100_000;
+
+/// Files for each program: its two outputs, its cgroup, its end, and some to spare for all else.
+pub const FILES_OF_PROGRAM: usize = 5;
