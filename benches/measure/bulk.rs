@@ -15,8 +15,8 @@ pub struct Moved {
     pub wall: Duration,
     /// CPU time of the agent.
     pub cpu: Duration,
-    /// How much its resident size grew beyond what it was before, at the most, in bytes.
-    pub growth: u64,
+    /// Its largest resident size meanwhile, in bytes.
+    pub peak: u64,
 }
 
 /// How a body is written.
@@ -135,11 +135,10 @@ pub fn download(agent: &Agent, name: &str, form: Form) -> Moved {
 fn moved(agent: &Agent, work: impl FnOnce()) -> Moved {
     counters::rest(agent.pid);
     counters::forget_peak(agent.pid);
-    let rss = counters::peak(agent.pid);
     let (cpu, started) = (counters::cpu(agent.pid), Instant::now());
     work();
     let (wall, cpu) = (started.elapsed(), counters::cpu(agent.pid) - cpu);
-    Moved { wall, cpu, growth: counters::peak(agent.pid).saturating_sub(rss) }
+    Moved { wall, cpu, peak: counters::peak(agent.pid) }
 }
 
 /// Writes the upload of a small file.

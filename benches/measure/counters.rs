@@ -1,7 +1,7 @@
 //! What the kernel has counted about a process, all of its threads together.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
@@ -17,6 +17,8 @@ pub struct Memory {
 }
 
 pub fn memory(pid: u32) -> Memory {
+    // Pages of a binary that has just been built count as written until they are on the disk.
+    let _ = File::open(format!("/proc/{pid}/exe")).and_then(|file| file.sync_all());
     let text = read(pid, "smaps_rollup");
     Memory { rss: field(&text, "Rss:") * 1024, private_dirty: field(&text, "Private_Dirty:") * 1024 }
 }

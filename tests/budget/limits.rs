@@ -52,5 +52,6 @@ pub const STALLED_READERS: u64 = 16;
 /// after some commands. envd has 75 MiB.
 pub const RSS_STALLED: u64 = STALLED_READERS * MIB + RSS_COMMANDS;
 
-/// Bytes by which resident memory may grow while a file of any size comes or goes: some blocks that are on the way.
+/// Bytes by which the largest resident size with a file of 256 MiB on its way may be beyond that with one of 16 MiB:
+/// how much is read at once varies, and memory does not grow with the file.
 pub const TRANSFER_GROWTH: u64 = MIB;
