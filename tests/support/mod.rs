@@ -49,12 +49,29 @@ impl Daemon {
         Self::launch(folder, cgroups, &[])
     }
 
+    /// Starts another build of the agent, in a part of the cgroup tree of its own where there is one, and does not
+    /// wait until it answers.
+    pub fn of(program: &Path) -> Self {
+        let folder = scratch();
+        let cgroups = cgroup_root().map(|root| root.join(folder.file_name().unwrap()));
+        if let Some(cgroups) = &cgroups {
+            std::fs::create_dir(cgroups).unwrap();
+        }
+        Self::spawn(program, folder, cgroups, &[])
+    }
+
     fn launch(folder: PathBuf, cgroups: Option<PathBuf>, flags: &[&str]) -> Self {
+        let daemon = Self::spawn(Path::new(env!("CARGO_BIN_EXE_thawd")), folder, cgroups, flags);
+        wait_until("the daemon answers", || TcpStream::connect(daemon.address).is_ok());
+        daemon
+    }
+
+    fn spawn(program: &Path, folder: PathBuf, cgroups: Option<PathBuf>, flags: &[&str]) -> Self {
         let port = free_port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let log = std::fs::File::create(folder.join("log")).unwrap();
         let listen = format!("tcp://{address}");
-        let child = Command::new(env!("CARGO_BIN_EXE_thawd"))
+        let child = Command::new(program)
             .args(["-isnotfc", "--listen", &listen])
             .args(match &cgroups {
                 Some(root) => vec!["-cgroup-root".into(), root.display().to_string()],
@@ -72,9 +89,7 @@ impl Daemon {
             .stderr(log)
             .spawn()
             .unwrap();
-        let daemon = Self { child, address, folder, cgroups };
-        wait_until("the daemon answers", || TcpStream::connect(address).is_ok());
-        daemon
+        Self { child, address, folder, cgroups }
     }
 
     pub fn pid(&self) -> u32 {
