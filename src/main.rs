@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use thawd::app::App;
 use thawd::base::sentence;
-use thawd::config::{Config, Flags, Help, Line};
+use thawd::config::{Config, Line};
 use thawd::init::Entered;
 
 /// Exit code of a command line that cannot be used, as in Go and in most tools.
@@ -28,8 +28,8 @@ fn main() -> ExitCode {
     };
     let flags = match Line::read(thawd::config::with_kernel_flags(line), |name| std::env::var_os(name)) {
         Ok(Line::Run(flags)) => *flags,
-        Ok(Line::Help) => {
-            print!("{Help}");
+        Ok(Line::Say(text)) => {
+            print!("{text}");
             return ExitCode::SUCCESS;
         }
         Err(error) => {
@@ -37,10 +37,6 @@ fn main() -> ExitCode {
             return ExitCode::from(WRONG_USAGE);
         }
     };
-    if flags.version || flags.commit || flags.product_version {
-        print_version(&flags);
-        return ExitCode::SUCCESS;
-    }
     thawd::telemetry::start(flags.verbose);
     thawd::sys::limits::normalise();
     match serve(flags.into()) {
@@ -49,14 +45,6 @@ fn main() -> ExitCode {
             eprintln!("thawd: {}", sentence(&*error));
             ExitCode::FAILURE
         }
-    }
-}
-
-fn print_version(flags: &Flags) {
-    match (flags.version, flags.commit) {
-        (true, _) => println!("{}", thawd::ENVD_VERSION),
-        (_, true) => println!("{}", thawd::COMMIT),
-        _ => println!("thawd {} ({}), as envd {}", thawd::VERSION, thawd::COMMIT, thawd::ENVD_VERSION),
     }
 }
 

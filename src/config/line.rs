@@ -9,10 +9,10 @@ use super::{FlagError, Flags};
 /// Says what a command line asks for.
 #[derive(Debug)]
 pub enum Line {
-    /// To run, or to answer one of the questions among the flags.
+    /// To run.
     Run(Box<Flags>),
-    /// To say how it is used.
-    Help,
+    /// To say this and end.
+    Say(String),
 }
 
 impl Line {
@@ -31,7 +31,7 @@ impl Line {
         while let Some(word) = words.next() {
             let word = text(word)?;
             let name = match word.strip_prefix("--").or_else(|| word.strip_prefix('-')) {
-                Some("h" | "help") => return Ok(Self::Help),
+                Some("h" | "help") => return Ok(Self::Say(Help.to_string())),
                 Some(name) if !name.is_empty() => name,
                 _ => return Err(FlagError::Stray(word)),
             };
@@ -53,7 +53,14 @@ impl Line {
                 set(flag, &mut flags, &text(value)?, name)?;
             }
         }
-        Ok(Self::Run(Box::new(flags)))
+        Ok(match (flags.version, flags.commit, flags.product_version) {
+            (true, _, _) => Self::Say(format!("{}\n", crate::ENVD_VERSION)),
+            (_, true, _) => Self::Say(format!("{}\n", crate::COMMIT)),
+            (_, _, true) => {
+                Self::Say(format!("thawd {} ({}), as envd {}\n", crate::VERSION, crate::COMMIT, crate::ENVD_VERSION))
+            }
+            _ => Self::Run(Box::new(flags)),
+        })
     }
 }
 
@@ -71,7 +78,7 @@ fn text(word: impl AsRef<OsStr>) -> Result<String, FlagError> {
 
 /// Writes how the program is used.
 #[derive(Debug)]
-pub struct Help;
+struct Help;
 
 impl fmt::Display for Help {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,17 +104,15 @@ impl fmt::Display for Help {
 const COLUMNS: usize = 90;
 
 fn wrap(out: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    let mut column = COLUMNS;
+    let mut line = String::new();
     for word in text.split(' ') {
-        let long = column + 1 + word.len() > COLUMNS;
-        match (long, column) {
-            (true, COLUMNS) => write!(out, "      {word}")?,
-            (true, _) => write!(out, "\n      {word}")?,
-            (false, _) => write!(out, " {word}")?,
+        if line.len() + 1 + word.len() > COLUMNS {
+            writeln!(out, "     {line}")?;
+            line.clear();
         }
-        column = if long { word.len() } else { column + 1 + word.len() };
+        line = line + " " + word;
     }
-    out.write_str("\n")
+    writeln!(out, "     {line}")
 }
 
 #[cfg(test)]
@@ -122,7 +127,7 @@ mod tests {
         let value = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
         match Line::read(line, value)? {
             Line::Run(flags) => Ok(*flags),
-            Line::Help => panic!("help"),
+            Line::Say(text) => panic!("{text}"),
         }
     }
 
@@ -139,7 +144,19 @@ mod tests {
         let flags = parse(&["-isnotfc", "-no-cgroups=true", "-verbose=0", "-cgroup-root", "/x"]).unwrap();
         assert!(flags.isnotfc && flags.no_cgroups && !flags.verbose);
         assert_eq!(flags.cgroup_root, PathBuf::from("/x"));
-        assert!(parse(&["-version"]).unwrap().version && parse(&["--commit", "-resume-handover"]).unwrap().commit);
+    }
+
+    #[test]
+    fn questions_are_answered() {
+        for (question, answer) in [
+            ("-version", crate::ENVD_VERSION),
+            ("--commit", crate::COMMIT),
+            ("--product-version", crate::VERSION),
+            ("-h", "Usage: thawd"),
+        ] {
+            let asked = Line::read(["thawd", question, "-resume-handover"].map(OsString::from), |_| None);
+            assert!(matches!(&asked, Ok(Line::Say(text)) if text.contains(answer)), "{question}: {asked:?}");
+        }
     }
 
     #[test]
@@ -186,7 +203,5 @@ mod tests {
             assert!(help.contains(&format!("--{}", flag.name)), "{}", flag.name);
         }
         assert!(help.lines().all(|line| line.len() <= 100), "{help}");
-        let asked = Line::read(["thawd", "--help"].map(OsString::from), |_| None);
-        assert!(matches!(asked, Ok(Line::Help)));
     }
 }

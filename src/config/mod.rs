@@ -1,7 +1,7 @@
 //! Flags and environment, parsed once and turned into each room's own settings.
 //!
 //! - [`with_kernel_flags`] what the kernel command line says, put before what the caller says
-//! - [`Flags`] what can be said, [`Line`] reading it, [`Help`] telling a stranger
+//! - [`Flags`] what can be said, [`Line`] reading it
 //! - [`Config`] what was meant
 
 mod error;
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub use error::FlagError;
 pub use flags::Flags;
 pub use kernel::with_kernel_flags;
-pub use line::{Help, Line};
+pub use line::Line;
 
 use crate::fs::Access;
 use crate::host;
