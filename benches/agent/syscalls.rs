@@ -16,7 +16,7 @@ pub fn measure(target: &Target, _: &Sizes) -> Vec<Figure> {
     client.get("/health", 204);
     let trace = Trace::attach(agent.pid);
     let start = trace.during(|| messages::run(&mut client, &["true"], REQUESTS));
-    let stat = messages::stat(&client, "/tmp");
+    let stat = messages::stat(&client, messages::WARM);
     let stat = trace.during(|| {
         (0..REQUESTS).for_each(|_| {
             client.call(&stat, 200);

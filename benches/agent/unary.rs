@@ -16,7 +16,7 @@ pub fn measure(target: &Target, sizes: &Sizes) -> Vec<Figure> {
     let server = Server::start();
     let bare = Agent::at(server.address, server.pid(), None);
     let health: Prepare = |client| client.prepare("GET", "/health", "", b"");
-    let stat: Prepare = |client| messages::stat(client, "/tmp");
+    let stat: Prepare = |client| messages::stat(client, messages::WARM);
     let mut figures = Vec::new();
     for clients in [1, 16] {
         let ask = |agent: &Agent, prepare: Prepare, status| {

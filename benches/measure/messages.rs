@@ -5,14 +5,20 @@ use serde_json::json;
 use super::client::Client;
 use super::envelope::Envelopes;
 
+/// A file that everybody looks at, on the filesystem of `/`.
+pub const WARM: &str = "/etc/passwd";
 pub const START: &str = "process.Process/Start";
 pub const STAT: &str = "filesystem.Filesystem/Stat";
 pub const LIST_DIR: &str = "filesystem.Filesystem/ListDir";
 pub const WATCH_DIR: &str = "filesystem.Filesystem/WatchDir";
 
+/// Where programs are looked for, as in the images: what this machine has in front of it is not the agent's.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// Writes a Start without stdin, in JSON.
 pub fn start(client: &Client, program: &[&str]) -> Vec<u8> {
-    let message = json!({"process": {"cmd": program[0], "args": program[1..]}, "stdin": false});
+    let process = json!({"cmd": program[0], "args": program[1..], "envs": {"PATH": PATH}});
+    let message = json!({"process": process, "stdin": false});
     client.streaming(START, "json", message.to_string().as_bytes())
 }
 

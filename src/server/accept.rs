@@ -44,6 +44,8 @@ impl Default for Settings {
 
 /// How long a ping may stay unanswered.
 const PING_ANSWER: Duration = Duration::from_secs(20);
+/// Longest head of an HTTP/1.1 request, and bytes of an answer that wait for a client that does not read.
+const BUFFER: usize = 128 << 10;
 /// HTTP/2 windows: enough for one full-speed stream on a fast network, and for the streams of one connection.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
@@ -90,7 +92,7 @@ fn is_shortage(error: &std::io::Error) -> bool {
 fn server(settings: Settings, tasks: &Tasks) -> Builder<Spawner> {
     let mut server = Builder::new(Spawner(tasks.clone()));
     // Its own timer would be set anew for each request; `TimedHead` has one.
-    server.http1().header_read_timeout(None).half_close(false);
+    server.http1().header_read_timeout(None).half_close(false).max_buf_size(BUFFER);
     server
         .http2()
         .timer(TokioTimer::new())
@@ -132,7 +134,10 @@ async fn connection<A>(
             }
         }
     });
-    let ended = part::drive(server.serve_connection(stream, service), visit, lives).await;
+    // Passed on by value it would have a place in each of the futures around it, for as long as it is open.
+    let mut served = Box::pin(server.serve_connection(stream, service));
+    let ended = part::drive(served.as_mut(), visit, lives).await;
+    drop(served);
     if ended == Ended::Parted
         && let Ok(stream) = back.await
     {

@@ -5,7 +5,7 @@
 //! is then given a moment to arrive at the other end, since a socket buffer in a snapshot reaches nobody.
 
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -41,12 +41,11 @@ pub(super) enum Ended {
 }
 
 /// Serves a connection to its end, which the next pause brings at the latest.
-pub(super) async fn drive<C>(connection: C, visit: &Visit, mut lives: Lives) -> Ended
+pub(super) async fn drive<C>(mut connection: Pin<&mut C>, visit: &Visit, mut lives: Lives) -> Ended
 where
     C: GracefulConnection,
     C::Error: std::fmt::Debug,
 {
-    let mut connection = pin!(connection);
     let fresh = lives.now().phase == Phase::Freezing;
     let pause = async {
         if fresh {

@@ -360,7 +360,9 @@ fn a_wait_ends_when_the_guest_is_about_to_be_frozen_and_holds_survive() {
 #[test]
 fn a_program_without_the_token_keeps_the_guest_awake_by_the_socket() {
     let daemon = Daemon::start();
-    let mut socket = UnixStream::connect(daemon.folder.join("run/lifecycle.sock")).unwrap();
+    let path = daemon.folder.join("run/lifecycle.sock");
+    wait_until("the socket is there", || path.exists());
+    let mut socket = UnixStream::connect(path).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut lines = BufReader::new(socket.try_clone().unwrap()).lines();
     let mut say = |line: &Value| {

@@ -144,5 +144,5 @@ fn nothing_is_left_of_an_agent_that_ended_or_died_and_the_next_one_takes_over() 
 fn where_the_kernel_cannot_the_agent_says_so_and_serves_all_the_same() {
     let daemon = Daemon::with(&["-cgroup-root", "/proc", "--loopback-ports", "-verbose"]);
     assert!(!able(&daemon));
-    assert!(daemon.log().contains("cannot attach to the cgroup /proc"), "{}", daemon.log());
+    wait_until("it says so", || daemon.log().contains("cannot attach to the cgroup /proc"));
 }

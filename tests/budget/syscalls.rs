@@ -32,7 +32,7 @@ fn a_start_takes_few_syscalls() {
 
 #[test]
 fn a_stat_takes_few_syscalls() {
-    let prepare = |client: &_| (messages::stat(client, "/tmp"), 200);
+    let prepare = |client: &_| (messages::stat(client, messages::WARM), 200);
     count("Stat", "POST /filesystem.Filesystem/Stat", limits::STAT_SYSCALLS, prepare);
 }
 
