@@ -23,6 +23,8 @@ pub struct Pages {
     pub touched: usize,
     /// New since then, or with other content.
     pub changed: usize,
+    /// New since then: these are in no snapshot, so that none was read for them.
+    pub new: usize,
 }
 
 /// What was touched of the agent's memory.
@@ -43,6 +45,7 @@ impl Touched {
             present: all.present + pages.present,
             touched: all.touched + pages.touched,
             changed: all.changed + pages.changed,
+            new: all.new + pages.new,
         })
     }
 }
@@ -83,6 +86,11 @@ impl Meter {
                         self.memory[place..place + PAGE] != memory[place..place + PAGE]
                     })
             };
+            let is_new = |(at, frame): (usize, &u64)| {
+                *frame != 0 && !matches!(self.frame(mapping.from + at as u64 * 4096), Some(1..))
+            };
+            let new = mapping.frames.iter().enumerate().filter(|page| is_new(*page)).count();
+            touched.own.entry(mapping.kind).or_default().new += new;
             let changed: Vec<bool> = mapping.frames.iter().enumerate().map(is_changed).collect();
             if let Ok(to) = std::env::var("PAGES_DUMP") {
                 use std::io::Write;
@@ -96,7 +104,7 @@ impl Meter {
             let number = changed.iter().filter(|changed| **changed).count();
             touched.own.entry(mapping.kind).or_default().changed += number;
             if number > 0 {
-                let marks: String = changed.iter().map(|changed| if *changed { '#' } else { '.' }).collect();
+                let marks: String = changed.iter().enumerate().map(|(at, changed)| if *changed { if is_new((at, &mapping.frames[at])) { 'N' } else { '#' } } else if mapping.frames[at] != 0 { '-' } else { '.' }).collect();
                 touched.places.push(format!("{:x} {} {marks}", mapping.from, mapping.kind));
             }
         }

@@ -29,10 +29,13 @@ fn resume(flavour: &str, commands: usize) {
     settle(&door);
     trace(&door);
     let meter = Meter::set(&mut guest, &door);
+    let t0 = std::time::Instant::now();
     let (mut guest, _) = guest.pause_with(&Silent).resume_with(&Silent);
     let door = Door::of(&mut guest);
+    eprintln!("resumed {:?}", t0.elapsed());
     let entropy = base64_simd::STANDARD.encode_to_string([7; 64]);
     thaw(&guest, &json!({"hostUnixNs": unix_time().as_nanos().to_string(), "entropy": entropy}));
+    eprintln!("thaw answered {:?} after pause began; status {}", t0.elapsed(), guest.block_on(guest.agent().status()).unwrap());
     let thawed = meter.read(&mut guest, &door);
     call(&guest, "process.Process/List", &json!({}));
     let listed = meter.read(&mut guest, &door);
@@ -44,6 +47,7 @@ fn resume(flavour: &str, commands: usize) {
     eprintln!("{flavour} after {commands} commands, threads begun: {}", started.forks.len());
     for (what, touched) in [("Thaw", &thawed), ("and List", &listed), ("and Stat", &looked), ("and a command", &ran)] {
         eprintln!("{what:>14}: {:?}, of the file {} {:?}", touched.all(), touched.file.touched, touched.own);
+
     }
     assert!(listed.all().touched <= FEW && listed.all().changed <= FEW, "{listed:#?}");
     assert!(started.executed.is_empty(), "{started:?}");
