@@ -9,15 +9,8 @@ pub fn total() -> u64 {
     units * u64::from(info.mem_unit)
 }
 
-/// The heap of a binary for musl; with another C library it is that library's.
-#[cfg(target_env = "musl")]
-#[global_allocator]
-static HEAP: super::heap::Heap = super::heap::Heap::new();
-
-/// Gives free heap back to the kernel (malloc_trim(3)).
+/// Gives free heap back to the kernel (malloc_trim(3)); only glibc keeps any.
 pub fn trim() {
-    #[cfg(target_env = "musl")]
-    HEAP.trim();
     #[cfg(target_env = "gnu")]
     {
         #[expect(unsafe_code, reason = "no safe wrapper")]

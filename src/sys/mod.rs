@@ -26,7 +26,6 @@ pub mod fd;
 pub mod file;
 pub mod fsfreeze;
 pub mod guard;
-pub mod heap;
 pub mod hosttime;
 pub mod kmsg;
 pub mod limits;

@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 use crate::life::{freeze, thaw};
 use crate::meter::{Meter, settle, started, trace};
 
-/// Pages of its own that the agent may touch from the stop of the machine to its first answers.
-const FEW: usize = 64;
+/// Pages of its own that the agent may touch from the stop of the machine to its first answers: 83 in a fresh guest and
+/// 90 after a hundred commands, and some for threads that happen to be there (docs/performance.md has the reasons).
+const FEW: usize = 108;
 /// How long a call may take in an emulated guest.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Pauses a guest after so many commands, resumes it in another QEMU, and counts up to the answer of the first request
-/// behind the thaw: what a host does and no more, `/health`, `Thaw` and one `Stat`.
+/// behind the thaw: what a host does and no more, `/health`, `Thaw` and one `List`. Then goes on, for the record.
 fn resume(flavour: &str, commands: usize) {
     let mut guest = Guest::start(flavour);
     guest.spawn("sleep 1000");
@@ -29,13 +30,10 @@ fn resume(flavour: &str, commands: usize) {
     settle(&door);
     trace(&door);
     let meter = Meter::set(&mut guest, &door);
-    let t0 = std::time::Instant::now();
     let (mut guest, _) = guest.pause_with(&Silent).resume_with(&Silent);
     let door = Door::of(&mut guest);
-    eprintln!("resumed {:?}", t0.elapsed());
     let entropy = base64_simd::STANDARD.encode_to_string([7; 64]);
     thaw(&guest, &json!({"hostUnixNs": unix_time().as_nanos().to_string(), "entropy": entropy}));
-    eprintln!("thaw answered {:?} after pause began; status {}", t0.elapsed(), guest.block_on(guest.agent().status()).unwrap());
     let thawed = meter.read(&mut guest, &door);
     call(&guest, "process.Process/List", &json!({}));
     let listed = meter.read(&mut guest, &door);
@@ -47,7 +45,6 @@ fn resume(flavour: &str, commands: usize) {
     eprintln!("{flavour} after {commands} commands, threads begun: {}", started.forks.len());
     for (what, touched) in [("Thaw", &thawed), ("and List", &listed), ("and Stat", &looked), ("and a command", &ran)] {
         eprintln!("{what:>14}: {:?}, of the file {} {:?}", touched.all(), touched.file.touched, touched.own);
-
     }
     assert!(listed.all().touched <= FEW && listed.all().changed <= FEW, "{listed:#?}");
     assert!(started.executed.is_empty(), "{started:?}");
