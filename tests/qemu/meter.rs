@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "test support")]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use icebox::guest::{Door, Guest, PAGE};
 
@@ -213,11 +214,14 @@ pub fn runs(door: &Door) -> Runs {
     Runs { switches, ticks }
 }
 
+/// For so long the agent must not have run to count as asleep: threads of the runtime stay for 2 s.
+const ASLEEP: Duration = Duration::from_secs(3);
+
 /// Waits until the agent sleeps.
 pub fn settle(door: &Door) {
     let mut before = runs(door);
     crate::support::wait_until("the agent sleeps", || {
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        std::thread::sleep(ASLEEP);
         let now = runs(door);
         std::mem::replace(&mut before, now.clone()) == now
     });
