@@ -53,13 +53,16 @@ while True:
                 held.clear()
 "#;
 
+/// Measures so many cycles.
+type Case = fn(usize) -> Value;
+
 fn main() {
     let mut words = std::env::args().skip(1);
     let cycles = words.next().map_or(50, |word| word.parse().expect("a number of cycles"));
     let mut all = Map::new();
     let wanted = words.next();
     let is_wanted = |case: &str| wanted.as_deref().is_none_or(|wanted| wanted == case);
-    let cases: [(&str, fn(usize) -> Value, usize); 5] = [
+    let cases: [(&str, Case, usize); 5] = [
         ("idle", idle, cycles),
         ("fsync", fsync, cycles),
         ("disk", disk, cycles.div_ceil(5)),
