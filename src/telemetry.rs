@@ -12,8 +12,8 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Lines that wait to be written; beyond it lines are lost.
-const QUEUE: usize = 1024;
+/// Lines that wait to be written; beyond it lines are lost. The first line takes 32 bytes of memory for each.
+const QUEUE: usize = 256;
 
 /// Starts logging: JSON lines on stdout when `verbose`, else warnings as text on stderr.
 pub fn start(verbose: bool) {

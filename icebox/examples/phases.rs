@@ -1,8 +1,9 @@
 //! Measures freezes and thaws phase by phase, by the agent's own reports: in a guest that is idle, that writes, that
 //! has dirty pages, or connections; and how soon the first request is answered after the CPUs go on.
 //!
-//! Usage: `cargo run -p icebox --example phases -- [CYCLES [ADDRESS]]`; with an address, the agent there is measured
-//! instead, idle with 200 tasks, by freezes that are undone (nothing is mended, so that its machine keeps its clock).
+//! Usage: `cargo run -p icebox --example phases -- [CYCLES [CASE]]`; a case is idle, fsync, disk, resume, connections,
+//! or the address of an agent outside of any guest. That one is measured idle with 200 tasks, by freezes that are undone:
+//! nothing is mended then, so that its machine keeps its clock.
 //! Prints lines for people and, at the end, the same as JSON.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a tool for ourselves")]
 
@@ -20,6 +21,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 const TASKS: usize = 200;
 /// Connections of the outside world to the guest.
 const CONNECTIONS: usize = 1000;
+/// Between two of them.
+const PACE: Duration = Duration::from_millis(4);
 /// Port of the server in the guest.
 const PORT: u16 = 7000;
 /// Memory that is dirty when a freeze of the disk is asked for, in MiB.
@@ -50,19 +53,27 @@ while True:
                 held.clear()
 "#;
 
+/// Measures so many cycles.
+type Case = fn(usize) -> Value;
+
 fn main() {
     let mut words = std::env::args().skip(1);
     let cycles = words.next().map_or(50, |word| word.parse().expect("a number of cycles"));
     let mut all = Map::new();
-    if let Some(address) = words.next() {
-        let agent = Agent::new(address.parse().expect("an address"));
-        all.insert("outside".into(), outside(&agent, cycles));
-    } else {
-        all.insert("idle".into(), idle(cycles));
-        all.insert("fsync".into(), fsync(cycles));
-        all.insert("disk".into(), disk(cycles.div_ceil(5)));
-        all.insert("resume".into(), resume(cycles));
-        all.insert("connections".into(), connections(cycles.div_ceil(10)));
+    let wanted = words.next();
+    let is_wanted = |case: &str| wanted.as_deref().is_none_or(|wanted| wanted == case);
+    let cases: [(&str, Case, usize); 5] = [
+        ("idle", idle, cycles),
+        ("fsync", fsync, cycles),
+        ("disk", disk, cycles.div_ceil(5)),
+        ("resume", resume, cycles),
+        ("connections", connections, cycles.div_ceil(10)),
+    ];
+    for (name, measure, cycles) in cases.into_iter().filter(|(name, ..)| is_wanted(name)) {
+        all.insert(name.into(), measure(cycles));
+    }
+    if let Some(address) = wanted.and_then(|wanted| wanted.parse().ok()) {
+        all.insert("outside".into(), outside(&Agent::new(address), cycles));
     }
     println!("{}", Value::Object(all));
 }
@@ -136,7 +147,13 @@ fn connections(cycles: usize) -> Value {
     let address = guest.address(PORT);
     let mut figures = Figures::default();
     for _ in 0..cycles {
-        let held: Vec<_> = (0..CONNECTIONS).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let connect = |_| {
+            let connection = TcpStream::connect(address).unwrap();
+            // QEMU lets one wait, and each that finds no room loses a second.
+            std::thread::sleep(PACE);
+            connection
+        };
+        let held: Vec<_> = (0..CONNECTIONS).map(connect).collect();
         until(&guest, "[ -e /tmp/full ]");
         guest.sh("rm /tmp/full");
         freeze(&guest, &json!({}));

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "test support")]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use icebox::guest::{Door, Guest, PAGE};
 
@@ -23,6 +24,8 @@ pub struct Pages {
     pub touched: usize,
     /// New since then, or with other content.
     pub changed: usize,
+    /// New since then: these are in no snapshot, so that none was read for them.
+    pub new: usize,
 }
 
 /// What was touched of the agent's memory.
@@ -32,7 +35,8 @@ pub struct Touched {
     pub own: BTreeMap<&'static str, Pages>,
     /// The program's file: code and constants, from the page cache.
     pub file: Pages,
-    /// Where in its own memory something has changed, for whoever looks for the reason.
+    /// What became of each page of its own, mapping by mapping, for whoever looks for the reason: `#` changed, `+` new,
+    /// `-` as it was, `.` not there.
     pub places: Vec<String>,
 }
 
@@ -43,6 +47,7 @@ impl Touched {
             present: all.present + pages.present,
             touched: all.touched + pages.touched,
             changed: all.changed + pages.changed,
+            new: all.new + pages.new,
         })
     }
 }
@@ -51,6 +56,26 @@ impl Touched {
 pub struct Meter {
     frames: Vec<Mapping>,
     memory: Vec<u8>,
+}
+
+/// What became of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Absent,
+    Same,
+    Changed,
+    New,
+}
+
+impl Fate {
+    fn mark(self) -> char {
+        match self {
+            Self::Absent => '.',
+            Self::Same => '-',
+            Self::Changed => '#',
+            Self::New => '+',
+        }
+    }
 }
 
 /// One mapping of the agent's own memory: the guest's frame of each page, 0 where there is none.
@@ -76,31 +101,31 @@ impl Meter {
         let memory = guest.memory();
         let mut touched = Touched::default();
         for mapping in mappings(door, &mut touched) {
-            let is_changed = |(at, frame): (usize, &u64)| {
-                *frame != 0
-                    && (self.frame(mapping.from + at as u64 * 4096) != Some(*frame) || {
-                        let place = usize::try_from(*frame).unwrap() * PAGE;
-                        self.memory[place..place + PAGE] != memory[place..place + PAGE]
-                    })
-            };
-            let changed: Vec<bool> = mapping.frames.iter().enumerate().map(is_changed).collect();
-            if let Ok(to) = std::env::var("PAGES_DUMP") {
-                use std::io::Write;
-                let mut file = std::fs::OpenOptions::new().append(true).create(true).open(to).unwrap();
-                for (at, frame) in mapping.frames.iter().enumerate().filter(|(at, _)| changed[*at]) {
-                    let place = usize::try_from(*frame).unwrap() * PAGE;
-                    file.write_all(&(mapping.from + at as u64 * 4096).to_le_bytes()).unwrap();
-                    file.write_all(&memory[place..place + PAGE]).unwrap();
-                }
-            }
-            let number = changed.iter().filter(|changed| **changed).count();
-            touched.own.entry(mapping.kind).or_default().changed += number;
-            if number > 0 {
-                let marks: String = changed.iter().map(|changed| if *changed { '#' } else { '.' }).collect();
-                touched.places.push(format!("{:x} {} {marks}", mapping.from, mapping.kind));
-            }
+            let address = |at: usize| mapping.from + at as u64 * 4096;
+            let fates: Vec<_> =
+                mapping.frames.iter().enumerate().map(|(at, frame)| self.fate(address(at), *frame, &memory)).collect();
+            let count = |fate: Fate| fates.iter().filter(|found| **found == fate).count();
+            let pages = touched.own.entry(mapping.kind).or_default();
+            pages.new += count(Fate::New);
+            pages.changed += count(Fate::New) + count(Fate::Changed);
+            let marks: String = fates.iter().map(|fate| fate.mark()).collect();
+            touched.places.push(format!("{:x} {} {marks}", mapping.from, mapping.kind));
         }
         touched
+    }
+
+    /// What became of the page at `address`, which now lies in `frame` of `memory`.
+    fn fate(&self, address: u64, frame: u64, memory: &[u8]) -> Fate {
+        let content = |memory: &[u8], frame: u64| {
+            let place = usize::try_from(frame).unwrap() * PAGE;
+            memory[place..place + PAGE].to_vec()
+        };
+        match self.frame(address) {
+            _ if frame == 0 => Fate::Absent,
+            None | Some(0) => Fate::New,
+            Some(before) if content(&self.memory, before) == content(memory, frame) => Fate::Same,
+            Some(_) => Fate::Changed,
+        }
     }
 
     fn frame(&self, address: u64) -> Option<u64> {
@@ -189,11 +214,14 @@ pub fn runs(door: &Door) -> Runs {
     Runs { switches, ticks }
 }
 
+/// For so long the agent must not have run to count as asleep: threads of the runtime stay for 2 s.
+const ASLEEP: Duration = Duration::from_secs(3);
+
 /// Waits until the agent sleeps.
 pub fn settle(door: &Door) {
     let mut before = runs(door);
     crate::support::wait_until("the agent sleeps", || {
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        std::thread::sleep(ASLEEP);
         let now = runs(door);
         std::mem::replace(&mut before, now.clone()) == now
     });

@@ -20,8 +20,8 @@ const WATCHES: usize = 10;
 #[track_caller]
 fn is_silent(guest: &mut Guest, door: &Door, state: &str) {
     settle(door);
-    let meter = Meter::set(guest, door);
     let before = runs(door);
+    let meter = Meter::set(guest, door);
     sleep(WATCHED);
     let after = runs(door);
     let touched = meter.read(guest, door);
