@@ -228,12 +228,14 @@ enum Readiness {
     Unknown,
 }
 
-/// Makes a chunk that does not keep a large buffer alive in the ring; `None` for nothing.
+/// Makes a chunk that keeps no more memory alive in the ring than it counts for there; `None` for nothing.
 fn bytes(chunk: Vec<u8>) -> Option<Bytes> {
     if chunk.is_empty() {
         return None;
     }
-    Some(if chunk.len() * 2 < chunk.capacity() { Bytes::copy_from_slice(&chunk) } else { Bytes::from(chunk) })
+    let short = chunk.len() * 2 < chunk.capacity();
+    // The end of a large buffer is given back in place; of a hardly filled one that would leave a hole of odd size.
+    Some(if short { Bytes::copy_from_slice(&chunk) } else { Bytes::from(chunk.into_boxed_slice()) })
 }
 
 /// Waits for the program's end; the watch's own answer would hold its lock.
