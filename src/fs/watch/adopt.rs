@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
@@ -113,9 +114,9 @@ impl Hub {
 }
 
 /// Sorts why the kernel does not watch a directory.
-pub(super) fn refused(error: notify::Error) -> WatchError {
-    match error.kind {
-        notify::ErrorKind::MaxFilesWatch => WatchError::Limit,
+pub(super) fn refused(error: io::Error) -> WatchError {
+    match error.kind() {
+        io::ErrorKind::StorageFull => WatchError::Limit,
         _ => WatchError::System("watch a directory", error),
     }
 }

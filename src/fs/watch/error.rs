@@ -28,7 +28,7 @@ pub enum WatchError {
     Overrun(usize),
     /// The system refused.
     #[error("cannot {0}")]
-    System(&'static str, #[source] notify::Error),
+    System(&'static str, #[source] std::io::Error),
     /// The code that works on events ended.
     #[error("watching ended unexpectedly")]
     Stopped,

@@ -1,112 +1,152 @@
-//! The kernel's watches, through notify.
+//! The kernel's watches, and reading what they tell (inotify(7)).
 //!
-//! notify keys a watch by the path it was added with: when an event's path equals such a key and says moved or
-//! removed, it drops the watch and those below, even if the directory lives on under another name or a new one has
-//! taken the old name. It also joins paths by text, so renamed directories would report under old names. Therefore
-//! each watch is added with a path of its own that leads to the directory through a descriptor and that no event
-//! can have: a number written as a walk (`/..` stays at the root, `/proc/..` comes back to it), then
-//! `/proc/self/fd/N`. The number is never used again, so a path names one watch for good, whatever the directory is
-//! called; and since the descriptor pins the directory while it is added, there is no race with who moves it.
+//! One read gives hundreds of events, and only those kinds are asked for that are told. notify, which stood here
+//! before, asks for opened and closed files too, three events for each file made, and hands them over one by one from
+//! a thread of its own, which is one more change of threads before anybody is told.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
-use notify::event::{ModifyKind, RenameMode};
-use notify::{EventHandler, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use rustix::fs::inotify::{self, CreateFlags, Event, ReadFlags, Reader, WatchFlags};
+use rustix::io::Errno;
 
-use super::inbox::{Inbox, Op, Raw};
+/// Names one kernel watch. The kernel counts up and gives no number twice (idr_alloc_cyclic).
+pub(super) type Key = i32;
 
-/// Names one kernel watch: the path that notify knows it by.
-pub(super) type Key = Arc<Path>;
+/// Most events that wait here: four times the kernel's own default queue (fs.inotify.max_queued_events, 16,384), about
+/// 4 MiB. Beyond, they stay in the kernel's queue until that overflows.
+const MOST: usize = 65_536;
 
-/// Owns notify's watcher and thread.
+/// Bytes read at a time: a hundred events or more.
+const BUFFER: usize = 8 << 10;
+
+/// What the kernel says about a watched directory, or about a name in it.
+#[derive(Debug)]
+pub(super) struct Raw {
+    pub(super) key: Key,
+    /// Absent for the directory itself.
+    pub(super) name: Option<OsString>,
+    pub(super) op: Op,
+}
+
+/// What happened, in the kernel's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    Create,
+    Write,
+    Attrib,
+    Delete,
+    /// With the number that connects the two halves; a directory that learns of its own move has none.
+    MovedFrom(Option<u32>),
+    MovedTo(Option<u32>),
+}
+
+/// Owns the kernel's watches, and the events that were read.
 #[derive(Debug)]
 pub(super) struct Feed {
-    watcher: RecommendedWatcher,
-    next: u64,
+    inotify: OwnedFd,
+    buffer: Vec<MaybeUninit<u8>>,
+    /// In the order of the changes, with nothing in the place of those that were lost.
+    waiting: VecDeque<Option<Raw>>,
 }
 
 impl Feed {
-    /// Starts notify with its events going to the inbox.
-    pub(super) fn start(inbox: Arc<Inbox>) -> notify::Result<Self> {
-        let watcher = RecommendedWatcher::new(Handler(inbox), notify::Config::default())?;
-        Ok(Self { watcher, next: 0 })
+    /// Opens the kernel's queue.
+    ///
+    /// # Errors
+    /// EMFILE: fs.inotify.max_user_instances.
+    pub(super) fn start() -> io::Result<Self> {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        Ok(Self { inotify, buffer: vec![MaybeUninit::uninit(); BUFFER], waiting: VecDeque::new() })
+    }
+
+    /// Lends what is readable when events are there.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
     }
 
     /// Watches the open file; the descriptor may be closed afterwards.
-    pub(super) fn add(&mut self, file: BorrowedFd<'_>) -> notify::Result<Key> {
-        self.next += 1;
-        let path = path(self.next, file);
-        self.watcher.watch(&path, RecursiveMode::NonRecursive)?;
-        Ok(path.into())
+    ///
+    /// # Errors
+    /// ENOSPC: fs.inotify.max_user_watches.
+    pub(super) fn add(&mut self, file: BorrowedFd<'_>) -> io::Result<Key> {
+        let told = WatchFlags::CREATE
+            | WatchFlags::MODIFY
+            | WatchFlags::ATTRIB
+            | WatchFlags::MOVED_FROM
+            | WatchFlags::MOVED_TO
+            | WatchFlags::MOVE_SELF
+            | WatchFlags::DELETE
+            | WatchFlags::DELETE_SELF;
+        Ok(inotify::add_watch(&self.inotify, format!("/proc/self/fd/{}", file.as_raw_fd()), told)?)
     }
 
     /// Ends a watch; one that the kernel ended before is fine.
-    pub(super) fn remove(&mut self, key: &Path) {
-        let _ = self.watcher.unwatch(key);
+    pub(super) fn remove(&mut self, key: Key) {
+        let _ = inotify::remove_watch(&self.inotify, key);
     }
-}
 
-fn path(number: u64, file: BorrowedFd<'_>) -> PathBuf {
-    let mut path = String::new();
-    for bit in (0..u64::BITS - number.leading_zeros()).rev() {
-        path.push_str(if number >> bit & 1 == 1 { "/proc/.." } else { "/.." });
-    }
-    path.push_str("/proc/self/fd/");
-    path.push_str(&file.as_raw_fd().to_string());
-    path.into()
-}
-
-struct Handler(Arc<Inbox>);
-
-impl EventHandler for Handler {
-    fn handle_event(&mut self, event: notify::Result<notify::Event>) {
-        // The kernel's queue overflowed, or reading it failed: either way events are missing.
-        let Ok(event) = event else {
-            return self.0.lost();
-        };
-        if event.need_rescan() {
-            return self.0.lost();
-        }
-        let Some(op) = op(&event) else {
-            return;
-        };
-        if let Some(path) = event.paths.into_iter().next() {
-            self.0.raw(Raw { path, op });
+    /// Reads what the kernel has, as far as there is room.
+    pub(super) fn read(&mut self) {
+        let mut reader = Reader::new(&self.inotify, &mut self.buffer);
+        while self.waiting.len() < MOST {
+            match reader.next() {
+                Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => lose(&mut self.waiting),
+                Ok(event) => self.waiting.extend(raw(&event).map(Some)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot read file events");
+                    return lose(&mut self.waiting);
+                }
+            }
         }
     }
-}
 
-fn op(event: &notify::Event) -> Option<Op> {
-    match event.kind {
-        EventKind::Create(_) => Some(Op::Create),
-        EventKind::Remove(_) => Some(Op::Delete),
-        EventKind::Modify(ModifyKind::Data(_)) => Some(Op::Write),
-        EventKind::Modify(ModifyKind::Metadata(_)) => Some(Op::Attrib),
-        EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Some(Op::MovedFrom(event.tracker())),
-        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Some(Op::MovedTo(event.tracker())),
-        // Opened and closed, which nobody asked for; and `Both`, which repeats `From` and `To`.
-        _ => None,
+    /// Says whether events wait here that the kernel no longer knows of.
+    pub(super) fn has_more(&self) -> bool {
+        !self.waiting.is_empty()
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-    use std::os::fd::AsFd;
+    /// Gives the next event; the inner nothing stands for events that were lost.
+    pub(super) fn next(&mut self) -> Option<Option<Raw>> {
+        self.waiting.pop_front()
+    }
 
-    use super::*;
-
-    #[test]
-    fn every_path_of_the_feed_leads_to_its_directory_and_none_is_part_of_another() {
-        let dir = std::fs::File::open("/tmp").unwrap();
-        let paths: Vec<_> = (1..300).chain([1 << 40]).map(|number| path(number, dir.as_fd())).collect();
-        for path in &paths {
-            assert!(std::fs::metadata(path).unwrap().is_dir());
+    /// Loses everything that waits.
+    #[cfg(test)]
+    pub(super) fn lose(&mut self) {
+        if !self.waiting.is_empty() {
+            self.waiting.clear();
+            lose(&mut self.waiting);
         }
-        assert_eq!(paths.iter().collect::<HashSet<_>>().len(), paths.len());
-        let inside = |one: &PathBuf| paths.iter().filter(|other| other.starts_with(one)).count();
-        assert!(paths.iter().all(|one| inside(one) == 1));
     }
+}
+
+fn lose(waiting: &mut VecDeque<Option<Raw>>) {
+    if !matches!(waiting.back(), Some(None)) {
+        waiting.push_back(None);
+    }
+}
+
+fn raw(event: &Event<'_>) -> Option<Raw> {
+    let (kind, cookie) = (event.events(), Some(event.cookie()));
+    let op = match kind {
+        _ if kind.contains(ReadFlags::CREATE) => Op::Create,
+        _ if kind.contains(ReadFlags::MODIFY) => Op::Write,
+        _ if kind.contains(ReadFlags::ATTRIB) => Op::Attrib,
+        _ if kind.contains(ReadFlags::MOVED_FROM) => Op::MovedFrom(cookie),
+        _ if kind.contains(ReadFlags::MOVED_TO) => Op::MovedTo(cookie),
+        _ if kind.contains(ReadFlags::MOVE_SELF) => Op::MovedFrom(None),
+        // With its filesystem a directory goes too.
+        _ if kind.intersects(ReadFlags::DELETE | ReadFlags::DELETE_SELF | ReadFlags::UNMOUNT) => Op::Delete,
+        // The end of a watch that we ended, or of which DELETE_SELF or UNMOUNT told.
+        _ => return None,
+    };
+    let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()).to_owned());
+    Some(Raw { key: event.wd(), name, op })
 }

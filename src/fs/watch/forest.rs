@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::fd::BorrowedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -98,18 +99,9 @@ impl Forest {
         Self { feed, subs: HashMap::new(), nodes: HashMap::new(), by_inode: HashMap::new(), last_dir: 0 }
     }
 
-    /// Finds which watch an event's path belongs to, and the name in it; no name is the directory itself.
-    pub(super) fn locate<'a>(&self, path: &'a Path) -> Option<(Key, Option<&'a OsStr>)> {
-        if let Some((key, _)) = self.nodes.get_key_value(path) {
-            return Some((Arc::clone(key), None));
-        }
-        let (key, _) = self.nodes.get_key_value(path.parent()?)?;
-        Some((Arc::clone(key), Some(path.file_name()?)))
-    }
-
     /// Gives who looks through a watch.
-    pub(super) fn seats(&self, key: &Path) -> Vec<Seat> {
-        self.nodes.get(key).map(|node| node.seats.clone()).unwrap_or_default()
+    pub(super) fn seats(&self, key: Key) -> Vec<Seat> {
+        self.nodes.get(&key).map(|node| node.seats.clone()).unwrap_or_default()
     }
 
     /// Gives a directory that is still watched.
@@ -123,15 +115,15 @@ impl Forest {
         sub: u64,
         (parent, name): (Option<u64>, &OsStr),
         (file, inode): (BorrowedFd<'_>, Inode),
-    ) -> notify::Result<Seat> {
+    ) -> io::Result<Seat> {
         let key = match self.by_inode.get(&inode) {
-            Some(key) => Arc::clone(key),
+            Some(&key) => key,
             None => self.feed.add(file)?,
         };
         self.last_dir += 1;
         let seat = Seat { sub, dir: self.last_dir };
-        self.by_inode.insert(inode, Arc::clone(&key));
-        let node = self.nodes.entry(Arc::clone(&key)).or_insert_with(|| Node { inode, seats: Vec::new() });
+        self.by_inode.insert(inode, key);
+        let node = self.nodes.entry(key).or_insert_with(|| Node { inode, seats: Vec::new() });
         node.seats.push(seat);
         if let Some(sub) = self.subs.get_mut(&sub) {
             match parent {
@@ -160,7 +152,7 @@ impl Forest {
                 continue;
             };
             doomed.extend(dir.children.values());
-            self.leave(&dir.key, Seat { dir: next, ..seat });
+            self.leave(dir.key, Seat { dir: next, ..seat });
         }
     }
 
@@ -176,8 +168,8 @@ impl Forest {
     }
 
     /// Forgets a watch that the kernel ended, and says who looked through it.
-    pub(super) fn forget(&mut self, key: &Path) -> Vec<Seat> {
-        let Some(node) = self.nodes.remove(key) else {
+    pub(super) fn forget(&mut self, key: Key) -> Vec<Seat> {
+        let Some(node) = self.nodes.remove(&key) else {
             return Vec::new();
         };
         self.by_inode.remove(&node.inode);
@@ -213,14 +205,14 @@ impl Forest {
         }
     }
 
-    fn leave(&mut self, key: &Key, seat: Seat) {
-        let Some(node) = self.nodes.get_mut(key) else {
+    fn leave(&mut self, key: Key, seat: Seat) {
+        let Some(node) = self.nodes.get_mut(&key) else {
             return;
         };
         node.seats.retain(|other| *other != seat);
         if node.seats.is_empty() {
             self.by_inode.remove(&node.inode);
-            self.nodes.remove(key);
+            self.nodes.remove(&key);
             self.feed.remove(key);
         }
     }

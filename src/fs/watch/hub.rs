@@ -6,9 +6,12 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::event::{PollFd, PollFlags, poll};
+
 use super::adopt::refused;
+use super::feed::{Op, Raw};
 use super::forest::{Forest, Seat, Sub};
-use super::inbox::{Batch, Command, Inbox, Op, Raw, Subscribe};
+use super::inbox::{Command, Inbox, Subscribe};
 use super::rescan::Recent;
 use super::ripple::Ripple;
 use super::{Change, WatchError, scan};
@@ -21,6 +24,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How late a loaded machine may hand us an event, at most.
 const LAG: Duration = Duration::from_secs(1);
 
+/// Events told between two looks at the kernel's queue, so that it does not overflow while others are told.
+const TOLD: usize = 256;
+/// And such looks between two looks at commands.
+const ROUNDS: usize = 64;
+
 /// The state of all watches; lives on its own thread.
 #[derive(Debug)]
 pub(super) struct Hub {
@@ -29,7 +37,7 @@ pub(super) struct Hub {
     pub(super) forest: Forest,
     ripple: Ripple,
     /// Directories that left one name and have not arrived under another, with the number of their move.
-    moving: Vec<(usize, Seat)>,
+    moving: Vec<(u32, Seat)>,
     pub(super) recent: Recent,
     /// When the present burst of events began at the earliest, by the clock of file times.
     pub(super) burst: SystemTime,
@@ -61,16 +69,13 @@ impl Hub {
     pub(super) fn run(mut self) {
         loop {
             let (quiet, slept) = (scan::now(), Instant::now());
-            let Batch { raws, commands } = self.inbox.take();
+            self.sleep();
             if slept.elapsed() >= PAUSE {
                 self.burst = quiet - LAG;
             }
-            for raw in raws {
-                match raw {
-                    Some(raw) => self.tell(&raw),
-                    None => self.find_lost(),
-                }
-            }
+            // Those that came before the events are read: what a command begins is behind all that was before it.
+            let commands = self.inbox.take();
+            self.tell_all();
             for command in commands {
                 match command {
                     Command::Subscribe(subscribe) => self.subscribe(*subscribe),
@@ -80,6 +85,36 @@ impl Hub {
                 }
             }
             self.finish_batch();
+        }
+    }
+
+    /// Waits for events or commands.
+    fn sleep(&self) {
+        if self.forest.feed.has_more() {
+            return;
+        }
+        let feed = PollFd::from_borrowed_fd(self.forest.feed.fd(), PollFlags::IN);
+        let bell = PollFd::from_borrowed_fd(self.inbox.bell(), PollFlags::IN);
+        // It fails for a signal only, and then there is nothing to be read.
+        let _ = poll(&mut [feed, bell], None);
+    }
+
+    /// Tells what the kernel has, until it has nothing more; at most for so long that commands do not wait for ever.
+    fn tell_all(&mut self) {
+        for _ in 0..ROUNDS {
+            self.forest.feed.read();
+            #[cfg(test)]
+            if self.inbox.is_deaf() {
+                self.forest.feed.lose();
+            }
+            for told in 0..TOLD {
+                match self.forest.feed.next() {
+                    Some(Some(raw)) => self.tell(&raw),
+                    Some(None) => self.find_lost(),
+                    None if told == 0 => return,
+                    None => break,
+                }
+            }
         }
     }
 
@@ -118,23 +153,20 @@ impl Hub {
     }
 
     fn tell(&mut self, raw: &Raw) {
-        if self.ripple.is(&raw.path) {
+        if self.ripple.is(raw.key) {
             if raw.op == Op::Write {
                 self.ripple.arrived();
             }
             return;
         }
-        let Some((key, name)) = self.forest.locate(&raw.path) else {
-            return;
-        };
-        match name {
+        match &raw.name {
             None if raw.op == Op::Delete => {
-                for seat in self.forest.forget(&key) {
+                for seat in self.forest.forget(raw.key) {
                     self.died(seat);
                 }
             }
-            None => self.forest.seats(&key).into_iter().for_each(|seat| self.itself(seat, raw.op)),
-            Some(name) => self.forest.seats(&key).into_iter().for_each(|seat| self.child(seat, name, raw.op)),
+            None => self.forest.seats(raw.key).into_iter().for_each(|seat| self.itself(seat, raw.op)),
+            Some(name) => self.forest.seats(raw.key).into_iter().for_each(|seat| self.child(seat, name, raw.op)),
         }
     }
 
@@ -163,11 +195,11 @@ impl Hub {
         }
     }
 
-    fn appeared(&mut self, seat: Seat, name: &OsStr, cookie: Option<usize>) {
+    fn appeared(&mut self, seat: Seat, name: &OsStr, cookie: Option<u32>) {
         if !self.was_reported(seat, name) {
             self.emit(seat, Some(name), Change::Create);
         }
-        let here = |(number, moved): &(usize, Seat)| Some(*number) == cookie && moved.sub == seat.sub;
+        let here = |(number, moved): &(u32, Seat)| Some(*number) == cookie && moved.sub == seat.sub;
         if let Some(index) = self.moving.iter().position(here) {
             let (_, moved) = self.moving.swap_remove(index);
             self.forest.land(seat, name, moved);

@@ -2,28 +2,28 @@
 //!
 //! # Theory of operation
 //!
-//! One inotify instance, fed by the `notify` crate, serves all watches; it and the thread that works on its events
-//! exist while a watch exists and not longer. Nothing is polled and no timer runs.
+//! One inotify instance serves all watches; it and the thread that works on its events exist while a watch exists and
+//! not longer. Nothing is polled and no timer runs.
 //!
 //! ```text
-//! kernel ─ notify's thread ─ Inbox ─ hub thread ─ Mailbox ─ one reader each
-//!            (Feed)         bounded   (Hub)       bounded
+//! kernel ─ Feed ─ hub thread ─ Mailbox ─ one reader each
+//!         bounded   (Hub)      bounded
+//!                     └ Inbox: what others ask
 //! ```
 //!
 //! The hub's thread owns all state, so nothing is locked while events are worked on and no subscriber can block
-//! another: a full `mailbox` is the problem of its reader. The inbox never blocks notify's thread either; when it
-//! is full it forgets, remembers that it forgot, and the hub looks for what was missed.
+//! another: a full `mailbox` is the problem of its reader. The feed takes what the kernel has between any two events,
+//! so that the kernel's own queue does not overflow while many are told.
 //!
 //! **Names.** The kernel's watch belongs to a directory, not to its name. The hub keeps, for each subscription, the
 //! tree of watched directories: an event's name is found by walking up that tree, and a rename changes one link in
-//! it. notify, in contrast, keys its watches by path and drops those whose path appears in a rename or removal,
-//! so `feed` gives it paths that no event can match.
+//! it.
 //!
 //! **New directories** are watched first and read then; what is found in them is reported as created. Entries that
 //! changed since the watch was armed may have an event under way, so their next creation event is dropped if it is
 //! about the same inode: nothing is missed and hardly anything is told twice.
 //!
-//! **Lost events.** When the kernel's queue or the inbox overflows, the hub reads all watched directories again and
+//! **Lost events.** When the kernel's queue overflows, the hub reads all watched directories again and
 //! reports what changed since it was last known to be complete: see `rescan`. Removed files cannot be known then.
 //!
 //! **Barrier.** `ripple` tells when every event that the kernel had queued is worked off. A subscription starts

@@ -7,7 +7,6 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::sync::oneshot;
@@ -28,15 +27,15 @@ pub(super) struct Ripple {
 
 impl Ripple {
     /// Makes the file and watches it.
-    pub(super) fn new(feed: &mut Feed) -> Result<Self, notify::Error> {
-        let file = open().map_err(notify::Error::io)?;
+    pub(super) fn new(feed: &mut Feed) -> io::Result<Self> {
+        let file = open()?;
         let key = feed.add(file.as_fd())?;
         Ok(Self { file, key, current: Vec::new(), next: Vec::new() })
     }
 
     /// Says whether an event is the barrier's.
-    pub(super) fn is(&self, path: &Path) -> bool {
-        *self.key == *path
+    pub(super) fn is(&self, key: Key) -> bool {
+        self.key == key
     }
 
     /// Answers `waiter` when all that is queued now is worked off.

@@ -174,12 +174,12 @@ impl Engine {
 
 fn start(files: &Files) -> Result<Running, WatchError> {
     let failed = |error| WatchError::System("start watching", error);
-    let inbox = Arc::new(Inbox::default());
-    let mut feed = Feed::start(Arc::clone(&inbox)).map_err(failed)?;
+    let inbox = Arc::new(Inbox::new().map_err(failed)?);
+    let mut feed = Feed::start().map_err(failed)?;
     let ripple = Ripple::new(&mut feed).map_err(failed)?;
     let hub = Hub::new(files.clone(), Arc::clone(&inbox), Forest::new(feed), ripple);
     let thread = thread::Builder::new().name("watch-hub".to_owned()).spawn(|| hub.run());
-    Ok(Running { inbox, thread: thread.map_err(|error| failed(notify::Error::io(error)))?, live: 0 })
+    Ok(Running { inbox, thread: thread.map_err(failed)?, live: 0 })
 }
 
 /// Refuses what cannot be watched, off the hub's thread because a dead network mount may block.
