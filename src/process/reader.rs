@@ -233,9 +233,9 @@ fn bytes(chunk: Vec<u8>) -> Option<Bytes> {
     if chunk.is_empty() {
         return None;
     }
-    let short = chunk.len() * 2 < chunk.capacity();
-    // The end of a large buffer is given back in place; of a hardly filled one that would leave a hole of odd size.
-    Some(if short { Bytes::copy_from_slice(&chunk) } else { Bytes::from(chunk.into_boxed_slice()) })
+    // Giving back the end of a buffer in place would leave holes into which no other buffer fits.
+    let full = chunk.len() == chunk.capacity();
+    Some(if full { Bytes::from(chunk) } else { Bytes::copy_from_slice(&chunk) })
 }
 
 /// Waits for the program's end; the watch's own answer would hold its lock.

@@ -52,10 +52,10 @@ pub const EVENTS_LOST: u64 = 0;
 /// Readers that read nothing.
 pub const STALLED_READERS: u64 = 16;
 /// Bytes of resident memory with all of them: the ring of each program is full (1.2 MiB with the program's record and
-/// what the heap rounds up), a connection holds up to 0.4 MiB more of answers that it could not write, and there is what
+/// what the heap rounds up), a connection holds 0.2 to 0.5 MiB more of answers that it could not write, and there is what
 /// an agent has anyway after some commands. envd has 75 MiB.
-pub const RSS_STALLED: u64 = STALLED_READERS * (MIB + 5 * MIB / 8) + RSS_COMMANDS;
+pub const RSS_STALLED: u64 = STALLED_READERS * (MIB + 3 * MIB / 4) + RSS_COMMANDS;
 
 /// Bytes by which the largest resident size with a file of 256 MiB on its way may be beyond that with one of 16 MiB:
 /// how much is read at once varies, and memory does not grow with the file.
-pub const TRANSFER_GROWTH: u64 = MIB;
+pub const TRANSFER_GROWTH: u64 = 2 * MIB;
