@@ -43,7 +43,9 @@ impl Host {
 
     /// On a disk of its own. Not in memory: there a full disk kills who maps a file, even to read its holes.
     pub(crate) fn on_small_disk(name: &str, mib: u64) -> Self {
-        let disk = SmallDisk::new(name, mib);
+        // Beside the templates, of which a workspace that was built often has many.
+        let templates: u64 = shared_templates().iter().flat_map(|one| fs::read_dir(one).unwrap()).map(allocated).sum();
+        let disk = SmallDisk::new(name, mib + (templates >> 20));
         Self::at(settings(&disk.mounted()), Place::Disk(disk))
     }
 
@@ -168,12 +170,23 @@ fn settings(data: &Path) -> Settings {
 }
 
 /// Gives a data folder the template that all tests share, so that it need not be booted.
-fn share_templates(data: &Path) {
+/// Lists the templates of the workspace, with one for the guests of these tests among them.
+fn shared_templates() -> Vec<PathBuf> {
     drop(Guest::start("scratch"));
     let templates = Templates::of_workspace();
     let somewhere: PathBuf = templates.new_vm_folder().unwrap();
     let from = somewhere.parent().unwrap().parent().unwrap().join("templates");
-    for template in fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+    fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
+}
+
+/// Counts the bytes that a file takes on the disk.
+fn allocated(entry: std::io::Result<fs::DirEntry>) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    entry.unwrap().metadata().unwrap().blocks() * 512
+}
+
+fn share_templates(data: &Path) {
+    for template in shared_templates() {
         let to = data.join("templates").join(template.file_name().unwrap());
         fs::create_dir_all(&to).unwrap();
         for file in fs::read_dir(&template).unwrap().map(|entry| entry.unwrap().path()) {

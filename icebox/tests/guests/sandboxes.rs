@@ -200,7 +200,7 @@ fn copies_of_a_running_sandbox_share_its_past_and_no_identity() {
 
 #[test]
 fn a_full_disk_stops_the_pause_and_not_the_sandbox() {
-    let host = Host::on_small_disk("small", 400);
+    let host = Host::on_small_disk("small", 340);
     let view = host.create(lasting());
     let pid = host.spawn(&view.id, COUNTER);
     // Enough to begin with, and nothing at all.
