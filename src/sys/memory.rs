@@ -1,5 +1,7 @@
 //! How much memory the machine has, and giving back what we do not use.
 
+use std::ops::Range;
+
 /// Gives `MemTotal` in bytes (sysinfo(2), which cannot fail with a valid pointer).
 #[must_use]
 pub fn total() -> u64 {
@@ -25,9 +27,8 @@ pub fn trim() {
     trim_heap();
     let maps = maps();
     let here = (&raw const maps).addr();
-    let stack = maps.lines().filter_map(mapping).find(|(start, end, _)| (*start..*end).contains(&here));
-    if let Some((start, _, _)) = stack.filter(|(_, _, rest)| rest.ends_with("[stack]")) {
-        drop_pages(start, (here & !(PAGE - 1)).saturating_sub(STACK_IN_USE));
+    if let Some((stack, _)) = around(&maps, here).filter(|(_, rest)| rest.ends_with("[stack]")) {
+        drop_pages(stack.start..(here & !(PAGE - 1)).saturating_sub(STACK_IN_USE));
     }
 }
 
@@ -35,11 +36,9 @@ pub fn trim() {
 /// and maps again where it runs.
 pub fn settle() {
     trim();
-    let maps = maps();
     let here = (settle as fn() as *const ()).addr();
-    let code = maps.lines().filter_map(mapping).find(|(start, end, _)| (*start..*end).contains(&here));
-    if let Some((start, end, _)) = code.filter(|(_, _, rest)| rest.starts_with("r-xp ")) {
-        drop_pages(start, end);
+    if let Some((code, _)) = around(&maps(), here).filter(|(_, rest)| rest.starts_with("r-xp ")) {
+        drop_pages(code);
     }
 }
 
@@ -58,14 +57,21 @@ fn maps() -> String {
     std::fs::read_to_string("/proc/self/maps").unwrap_or_default()
 }
 
-/// Reads a line of /proc/PID/maps (proc_pid_maps(5)): where it starts, where it ends, and the rest.
-fn mapping(line: &str) -> Option<(usize, usize, &str)> {
-    let (range, rest) = line.split_once(' ')?;
-    let (start, end) = range.split_once('-')?;
-    Some((usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?, rest))
+/// Finds the mapping that an address lies in.
+fn around(maps: &str, address: usize) -> Option<(Range<usize>, &str)> {
+    maps.lines().filter_map(mapping).find(|(range, _)| range.contains(&address))
 }
 
-fn drop_pages(start: usize, end: usize) {
+/// Reads a line of /proc/PID/maps, or the first one of a mapping in smaps (proc_pid_maps(5)): its addresses, and the
+/// rest. `None` for other lines.
+#[must_use]
+pub fn mapping(line: &str) -> Option<(Range<usize>, &str)> {
+    let (range, rest) = line.split_once(' ')?;
+    let (start, end) = range.split_once('-')?;
+    Some((usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?, rest))
+}
+
+fn drop_pages(Range { start, end }: Range<usize>) {
     if start < end {
         let start = std::ptr::without_provenance_mut(start);
         #[expect(unsafe_code, reason = "there is no safe way to give memory back")]
@@ -94,8 +100,8 @@ mod tests {
     #[test]
     fn lines_of_the_table_of_mappings_are_understood() {
         let line = "00401000-007cd000 r-xp 00001000 fe:00 5398640                            /usr/bin/thawd";
-        let (start, end, rest) = mapping(line).unwrap();
-        assert_eq!((start, end), (0x40_1000, 0x7c_d000));
+        let (range, rest) = mapping(line).unwrap();
+        assert_eq!((range.start, range.end), (0x40_1000, 0x7c_d000));
         assert!(rest.starts_with("r-xp "));
         assert!(mapping("").is_none() && mapping("x-y z").is_none());
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::sys::advise;
+use crate::sys::memory::mapping;
 
 /// Bytes of a huge page on x86-64 and on arm64 with pages of 4 KiB; other kernels refuse, and the window is skipped.
 const WINDOW: usize = 2 << 20;
@@ -121,8 +122,8 @@ fn regions(mut smaps: impl BufRead) -> Vec<Region> {
             if let Some(region) = regions.last_mut().filter(|_| ours) {
                 region.huge_bytes = kib.unwrap_or(0) * 1024;
             }
-        } else if let Some(addresses) = head(&line) {
-            let mut words = line.split_whitespace().skip(1);
+        } else if let Some((addresses, rest)) = mapping(&line) {
+            let mut words = rest.split_whitespace();
             let (access, inode, name) = (words.next(), words.nth(2), words.next().unwrap_or(""));
             ours = access == Some("rw-p")
                 && inode == Some("0")
@@ -132,12 +133,6 @@ fn regions(mut smaps: impl BufRead) -> Vec<Region> {
             }
         }
     }
-}
-
-/// Reads the addresses at the start of a mapping's first line; other lines begin with a word and a colon.
-fn head(line: &str) -> Option<Range<usize>> {
-    let (start, end) = line.split_once(' ')?.0.split_once('-')?;
-    Some(usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?)
 }
 
 #[cfg(test)]
