@@ -1,7 +1,8 @@
 //! Opens what a program reads and writes.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use super::ProcessError;
 use super::output::Channel;
@@ -13,7 +14,7 @@ use crate::sys::pty::{self, Terminal};
 pub(super) struct Files {
     pub(super) terminal: Option<Terminal>,
     /// Its stdin, stdout and stderr; one descriptor for all on a terminal.
-    theirs: Vec<OwnedFd>,
+    pub(super) theirs: [Arc<OwnedFd>; 3],
     /// The end that feeds it.
     pub(super) input: Option<OwnedFd>,
     /// The ends that follow it.
@@ -27,9 +28,10 @@ impl Files {
                 let failed = |source| ProcessError::Terminal { program: spec.command.program.clone(), source };
                 let opened = pty::open_terminal(size.cols, size.rows, spec.user.uid).map_err(failed)?;
                 let input = fd::duplicate(opened.master.as_fd()).map_err(failed)?;
+                let slave = Arc::new(opened.slave);
                 Ok(Self {
                     terminal: Some(opened.terminal),
-                    theirs: vec![opened.slave],
+                    theirs: [Arc::clone(&slave), Arc::clone(&slave), slave],
                     input: Some(input),
                     output: vec![(Channel::Pty, opened.master)],
                 })
@@ -46,15 +48,10 @@ impl Files {
         let (stderr, stderr_theirs) = fd::pipe()?;
         Ok(Self {
             terminal: None,
-            theirs: vec![input_theirs, stdout_theirs, stderr_theirs],
+            theirs: [input_theirs, stdout_theirs, stderr_theirs].map(Arc::new),
             // A pipe whose other end is closed reads as empty, and needs no /dev/null in the image.
             input: stdin.then_some(input),
             output: vec![(Channel::Stdout, stdout), (Channel::Stderr, stderr)],
         })
-    }
-
-    pub(super) fn theirs(&self) -> [BorrowedFd<'_>; 3] {
-        let last = self.theirs.len() - 1;
-        [0, 1, 2].map(|index: usize| self.theirs[index.min(last)].as_fd())
     }
 }

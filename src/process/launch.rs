@@ -1,8 +1,10 @@
 //! From a checked wish to a child with its files, its place and its handle.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::deadline::Deadline;
 use super::files::Files;
 use super::input::Input;
 use super::output::{self, Log};
@@ -14,8 +16,8 @@ use crate::base::{Lives, Tasks};
 use crate::sys::spawn::Image;
 use crate::workload::{self, Class, Workload};
 
-/// Opens what the program needs, forks it, and closes its side of everything.
-pub(super) fn launch(
+/// Opens what the program needs, starts it, and closes its side of everything. Cancelling kills it.
+pub(super) async fn launch(
     spec: SpawnSpec,
     output: output::Settings,
     workload: &Arc<Workload>,
@@ -23,7 +25,7 @@ pub(super) fn launch(
     (lives, pulse): (&Lives, &Pulse),
 ) -> Result<Child, ProcessError> {
     let strings = spec.strings()?;
-    let files = Files::open(&spec)?;
+    let Files { terminal, theirs, input, output: sources } = Files::open(&spec)?;
     let class = match spec.stdio {
         _ if spec.system => Class::System,
         Stdio::Terminal(_) => Class::Pty,
@@ -35,20 +37,21 @@ pub(super) fn launch(
         envp: strings.envp,
         cwd: strings.cwd,
         credentials: spec.credentials(),
-        stdio: files.theirs(),
-        terminal: files.terminal.is_some(),
+        stdio: theirs,
+        terminal: terminal.is_some(),
     };
-    let refused = |source| ProcessError::Start { program: spec.command.program.clone(), source };
-    let (spawned, leaf) = workload::start(&image, workload.place(class)).map_err(refused)?;
-    drop(image);
-    let Files { terminal, input, output: sources, .. } = files;
     // The host's own programs run on while all others stand still, and are nobody's use of the guest.
     let (lives, pulse) = if spec.system { (Lives::always(), Pulse::default()) } else { (lives.clone(), pulse.clone()) };
+    let refused = |source| ProcessError::Start { program: spec.command.program.clone(), source };
+    let mut deadline = Deadline::new(lives.clone(), spec.timeout);
+    // A dead mount can hold an exec for ever, and a frozen cgroup for a while.
+    let started = deadline.by(workload::start(image, workload.place(class), tasks)).await;
+    let (spawned, leaf) = started.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())).map_err(refused)?;
     let handle = Handle {
         pid: spawned.pid,
         command: spec.command,
         tag: spec.tag,
-        log: Log::new(output, lives.clone(), pulse.clone()),
+        log: Log::new(output, lives, pulse.clone()),
         input: Input::new(input, tasks.clone()),
         terminal,
         pidfd: Arc::new(spawned.pidfd),
@@ -64,7 +67,6 @@ pub(super) fn launch(
         output: sources,
         cwd: spec.cwd,
         user: spec.user.name,
-        timeout: spec.timeout,
-        lives,
+        deadline,
     })
 }

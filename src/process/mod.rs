@@ -1,7 +1,7 @@
 //! Running programs: started, fed, followed, signalled, and never lost sight of before they end.
 //!
 //! # Theory of operation
-//! [`Table::start`] forks the program ([`crate::sys::spawn`]) and hands it to one task of its own (`task`). That
+//! [`Table::start`] starts the program ([`crate::sys::spawn`]) and hands it to one task of its own (`task`). That
 //! task is the only one that waits for the program; everybody else holds a [`Handle`].
 //!
 //! ```text
@@ -24,6 +24,7 @@
 //! [`Event::Parted`]; its place is held (`readers`) until it comes back or, once the guest runs and the program waits
 //! for it, its time is up. Time limits of programs count running time.
 
+mod deadline;
 mod error;
 mod exit;
 mod files;

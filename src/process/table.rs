@@ -122,12 +122,14 @@ impl Table {
         if self.lock().closed {
             return Err(ProcessError::ShuttingDown);
         }
-        let Inner { settings, workload, tasks, lives, pulse, .. } = &*self.inner;
-        let child = launch(spec, settings.output, workload, tasks, (lives, pulse))?;
         let owned = Owned::new(self);
         let table = self.clone();
         self.inner.tasks.spawn(async move {
-            child.run(table, told).await;
+            let Inner { settings, workload, tasks, lives, pulse, .. } = &*table.inner;
+            match launch(spec, settings.output, workload, tasks, (lives, pulse)).await {
+                Ok(child) => child.run(table, told).await,
+                Err(error) => drop(told.send(Err(error))),
+            }
             drop(owned);
         });
         outcome.await.unwrap_or(Err(ProcessError::ShuttingDown))

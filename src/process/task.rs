@@ -1,12 +1,10 @@
 //! The one task that owns a child: from the fork to the removal of its cgroup.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::Interest;
@@ -14,41 +12,35 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
 
 use super::ProcessError;
+use super::deadline::Deadline;
 use super::exit::Exit;
 use super::handle::Handle;
 use super::output::Channel;
 use super::reader::{Ending, Reader};
 use super::table::{Started, Table};
-use crate::base::Lives;
 use crate::sys::poll;
-use crate::sys::spawn::{FAILURE_BYTES, Stage, decode_failure};
+use crate::sys::spawn::Stage;
 use crate::sys::wait::{self, Ended};
 use crate::workload::Leaf;
 
-/// Owns one child.
+/// Owns one child, which runs its program or could not.
 pub(super) struct Child {
     pub(super) handle: Arc<Handle>,
-    /// Tells whether the program could be executed.
-    pub(super) failure: OwnedFd,
+    /// Says why the program could not be executed.
+    pub(super) failure: Option<(Stage, i32)>,
     /// Where to read its output: a terminal, or two pipes.
     pub(super) output: Vec<(Channel, OwnedFd)>,
     pub(super) cwd: PathBuf,
     pub(super) user: String,
-    /// Running time after which it is killed.
-    pub(super) timeout: Option<Duration>,
-    /// Says when its time stands still.
-    pub(super) lives: Lives,
+    /// When it is killed.
+    pub(super) deadline: Deadline,
 }
-
-/// Comes when a program's time is up, or never.
-type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Child {
     /// Follows the child to its end. `told` learns whether it started; that nobody listens changes nothing.
     pub(super) async fn run(self, table: Table, told: oneshot::Sender<Result<Started, ProcessError>>) {
         let handle = Arc::clone(&self.handle);
-        let deadline = deadline(self.lives.clone(), self.timeout);
-        match self.start(&table, deadline).await {
+        match self.start(&table).await {
             Err(error) => {
                 // The child has ended or is about to: it reported a failure, or cannot be watched and is killed.
                 let _ = handle.kill();
@@ -68,13 +60,10 @@ impl Child {
         }
     }
 
-    async fn start(self, table: &Table, mut deadline: Deadline) -> Result<Running, ProcessError> {
+    async fn start(self, table: &Table) -> Result<Running, ProcessError> {
         let watching = |source| ProcessError::Machine { verb: "watch the process", source };
         let pidfd = poll::register(Arc::clone(&self.handle.pidfd), Interest::READABLE).map_err(watching)?;
-        // A dead mount can hold an exec for ever, and a frozen cgroup for a while.
-        let failure = by(&mut deadline, outcome(self.failure)).await.unwrap_or_else(|| Err(ErrorKind::TimedOut.into()));
-        let failure = failure.map_err(watching)?;
-        if let Some((stage, errno)) = failure {
+        if let Some((stage, errno)) = self.failure {
             let source = io::Error::from_raw_os_error(errno);
             let message = explain(&self.handle, stage, source, self.cwd, self.user)?;
             let channel = self.output.last().map_or(Channel::Stderr, |(channel, _)| *channel);
@@ -88,7 +77,7 @@ impl Child {
             table.tasks().spawn(reader.run(ending.subscribe(), tell));
             settled.push(wait);
         }
-        Ok(Running { pidfd, ending, settled, deadline })
+        Ok(Running { pidfd, ending, settled, deadline: self.deadline })
     }
 }
 
@@ -102,7 +91,7 @@ struct Running {
 
 impl Running {
     async fn follow(mut self, handle: Arc<Handle>, table: Table) {
-        if by(&mut self.deadline, self.pidfd.readable()).await.is_none()
+        if self.deadline.by(self.pidfd.readable()).await.is_none()
             && let Err(error) = handle.kill()
         {
             tracing::warn!(pid = handle.pid, %error, "cannot kill at the deadline");
@@ -120,6 +109,8 @@ impl Running {
         drop(self.pidfd);
         let leaf = handle.leaf.clone();
         drop(handle);
+        // Whoever waits for the end is told first.
+        tokio::task::yield_now().await;
         removed(leaf).await;
     }
 }
@@ -129,31 +120,6 @@ async fn removed(leaf: Option<Arc<Leaf>>) {
     if let Some(leaf) = leaf {
         leaf.removed().await;
     }
-}
-
-/// Counts running time only: nobody may lose a command to a pause.
-fn deadline(mut lives: Lives, timeout: Option<Duration>) -> Deadline {
-    match timeout {
-        Some(timeout) => Box::pin(async move { lives.sleep(timeout).await }),
-        None => Box::pin(std::future::pending()),
-    }
-}
-
-/// Waits until `deadline` at most; `None` when it came first.
-async fn by<T>(deadline: &mut Deadline, work: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        done = work => Some(done),
-        () = deadline => None,
-    }
-}
-
-/// Reads what the child reports between clone and exec.
-async fn outcome(failure: OwnedFd) -> io::Result<Option<(Stage, i32)>> {
-    let failure = poll::register(failure, Interest::READABLE)?;
-    let mut report = [0; FAILURE_BYTES];
-    let count = failure.async_io(Interest::READABLE, |file| Ok(rustix::io::read(file, &mut report)?)).await?;
-    Ok(decode_failure(&report[..count]))
 }
 
 /// Decides who is told of a failed start: the caller, or (a command that is not there) the reader of its stderr.
@@ -198,27 +164,5 @@ fn told(ended: io::Result<Option<Ended>>) -> Ended {
             tracing::error!(error = ?lost.err(), "the exit status of a process is lost");
             Ended::Code(-1)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::time::Instant;
-
-    use super::*;
-    use crate::base::{Life, Phase};
-
-    #[tokio::test(start_paused = true)]
-    async fn a_time_limit_counts_running_time_only() {
-        let life = watch::Sender::new(Life::default());
-        let mut deadline = deadline(Lives::new(life.subscribe()), Some(Duration::from_secs(10)));
-        let begin = Instant::now();
-        // What it has used is not forgotten between two waits.
-        assert!(by(&mut deadline, tokio::time::sleep(Duration::from_secs(4))).await.is_some());
-        life.send_modify(|life| life.phase = Phase::Frozen);
-        assert!(by(&mut deadline, tokio::time::sleep(Duration::from_secs(1000))).await.is_some());
-        life.send_modify(|life| life.phase = Phase::Running);
-        assert!(by(&mut deadline, std::future::pending::<()>()).await.is_none());
-        assert_eq!(begin.elapsed().as_secs(), 1010);
     }
 }

@@ -55,8 +55,8 @@ pub fn outcome(ended: Ended) -> io::Result<()> {
 }
 
 fn apart(call: impl FnOnce() -> libc::c_int) -> io::Result<OwnedFd> {
-    match fork(None)? {
-        Fork::Parent { pidfd, .. } => Ok(pidfd),
+    match fork()? {
+        Fork::Parent(pidfd) => Ok(pidfd),
         Fork::Child => {
             #[expect(unsafe_code, reason = "the child may only make raw calls")]
             // SAFETY: takes no pointers. Connections of the agent must not stay open for as long as this process

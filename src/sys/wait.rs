@@ -24,7 +24,7 @@ pub enum Ended {
 /// # Errors
 /// ECHILD when somebody else reaped it.
 pub fn ended(pidfd: BorrowedFd<'_>) -> io::Result<Option<Ended>> {
-    wait(pidfd, libc::WNOWAIT)
+    wait(pidfd, libc::WNOHANG | libc::WNOWAIT)
 }
 
 /// Gives the number of an ended child back to the kernel, and says how it ended; `None` while it runs.
@@ -32,6 +32,14 @@ pub fn ended(pidfd: BorrowedFd<'_>) -> io::Result<Option<Ended>> {
 /// # Errors
 /// ECHILD when somebody else reaped it.
 pub fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Option<Ended>> {
+    wait(pidfd, libc::WNOHANG)
+}
+
+/// Waits until the child has ended, and gives its number back; blocks for as long as the child lives.
+///
+/// # Errors
+/// ECHILD when somebody else reaped it, EINTR.
+pub fn reap_at_last(pidfd: BorrowedFd<'_>) -> io::Result<Option<Ended>> {
     wait(pidfd, 0)
 }
 
@@ -40,7 +48,7 @@ fn wait(pidfd: BorrowedFd<'_>, flags: i32) -> io::Result<Option<Ended>> {
     let id = pidfd.as_raw_fd().cast_unsigned();
     #[expect(unsafe_code, reason = "nix cannot name real-time signals, so its waitid loses them")]
     // SAFETY: `info` is large enough for what waitid stores and outlives the call.
-    let result = unsafe { libc::waitid(libc::P_PIDFD, id, info.as_mut_ptr(), libc::WEXITED | libc::WNOHANG | flags) };
+    let result = unsafe { libc::waitid(libc::P_PIDFD, id, info.as_mut_ptr(), libc::WEXITED | flags) };
     if result < 0 {
         return Err(io::Error::last_os_error());
     }

@@ -2,32 +2,44 @@
 
 use std::io;
 
-use nix::libc;
 use tokio::io::Interest;
 
 use super::Leaf;
+use crate::base::Tasks;
 use crate::sys::poll;
 use crate::sys::spawn::{Image, Spawned, spawn};
 
-/// Starts a program in its leaf; where the kernel allows no birth there (a threaded or busy parent, a cgroup that is
-/// not ours), in our own cgroup, and the leaf is removed.
+/// Starts a program in its leaf, and returns when it runs or is known not to; where the kernel allows no birth there (a
+/// threaded or busy parent, a cgroup that is not ours), in our own cgroup, and the leaf is removed. Cancelling kills the
+/// program, and one of `tasks` removes the leaf.
 ///
 /// # Errors
-/// Those of the fork.
-pub fn start(image: &Image<'_>, leaf: Option<Leaf>) -> io::Result<(Spawned, Option<Leaf>)> {
-    let Some(leaf) = leaf else { return Ok((spawn(image, None)?, None)) };
-    let spawned = match spawn(image, Some(leaf.fd())) {
-        Ok(spawned) if spawned.placed => return Ok((spawned, Some(leaf))),
-        spawned => spawned,
-    };
-    let _ = leaf.remove();
-    match spawned {
-        Ok(spawned) => Ok((spawned, None)),
-        // These say that the machine is full, wherever the program is born.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE)) => Err(error),
-        Err(error) => {
-            tracing::warn!(%error, "a program cannot be started in its cgroup");
-            Ok((spawn(image, None)?, None))
+/// Those of the clone; the leaf is removed.
+pub async fn start(image: Image, leaf: Option<Leaf>, tasks: &Tasks) -> io::Result<(Spawned, Option<Leaf>)> {
+    let Some(leaf) = leaf else { return Ok((spawn(image, None).await?, None)) };
+    let mut empty = Empty { leaf: Some(leaf), tasks };
+    let door = empty.leaf.as_ref().map(Leaf::open).transpose()?;
+    let spawned = spawn(image, door).await?;
+    let leaf = if spawned.placed { empty.leaf.take() } else { None };
+    if leaf.is_none() {
+        tracing::warn!(pid = spawned.pid, "a program cannot be started in its cgroup");
+    }
+    Ok((spawned, leaf))
+}
+
+/// Removes a leaf that no program lives in, or none should.
+struct Empty<'a> {
+    leaf: Option<Leaf>,
+    tasks: &'a Tasks,
+}
+
+impl Drop for Empty<'_> {
+    fn drop(&mut self) {
+        let Some(leaf) = self.leaf.take() else { return };
+        // Without a runtime, the agent itself is going down.
+        if leaf.remove().is_err() && tokio::runtime::Handle::try_current().is_ok() {
+            let _ = leaf.kill();
+            self.tasks.spawn(async move { leaf.removed().await });
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, open};
@@ -14,25 +14,17 @@ const OLD_KERNEL_PASSES: usize = 100;
 #[derive(Debug)]
 pub struct Leaf {
     path: PathBuf,
-    fd: OwnedFd,
 }
 
 impl Leaf {
     pub(super) fn make(path: PathBuf) -> io::Result<Self> {
         fs::create_dir(&path)?;
-        match open(&path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(fd) => Ok(Self { path, fd }),
-            Err(error) => {
-                let _ = fs::remove_dir(&path);
-                Err(error.into())
-            }
-        }
+        Ok(Self { path })
     }
 
-    /// Lends the directory, for a program to be born in.
-    #[must_use]
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+    /// Opens the directory, for a program to be born in.
+    pub(super) fn open(&self) -> io::Result<OwnedFd> {
+        Ok(open(&self.path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
     }
 
     /// Kills everything in it.

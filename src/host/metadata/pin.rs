@@ -10,9 +10,10 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::base::Tasks;
 use crate::host::child::Child;
@@ -61,7 +62,7 @@ fn rule(verb: &str, chain: &str, service: SocketAddr) -> Vec<String> {
 
 /// Runs beside the agent and not in a cgroup of the workload, which may be frozen.
 async fn run(program: &Path, words: &[String], by: Instant, tasks: &Tasks) -> io::Result<Ended> {
-    let null = fd::duplicate(File::options().read(true).write(true).open("/dev/null")?.as_fd())?;
+    let null = Arc::new(fd::duplicate(File::options().read(true).write(true).open("/dev/null")?.as_fd())?);
     let words = words.iter().map(|word| CString::new(word.as_str())).collect::<Result<_, _>>()?;
     let image = Image {
         candidates: vec![CString::new(program.as_os_str().as_bytes())?],
@@ -69,10 +70,11 @@ async fn run(program: &Path, words: &[String], by: Instant, tasks: &Tasks) -> io
         envp: vec![c"PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned()],
         cwd: c"/".to_owned(),
         credentials: None,
-        stdio: [null.as_fd(); 3],
+        stdio: [Arc::clone(&null), Arc::clone(&null), null],
         terminal: false,
     };
-    let child = Child::new(spawn(&image, None)?.pidfd, tasks)?;
+    let spawned = timeout_at(by, spawn(image, None)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+    let child = Child::new(spawned.pidfd, tasks)?;
     child.end(by.saturating_duration_since(Instant::now())).await
 }
 

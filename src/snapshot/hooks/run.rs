@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{HookError, Outcome};
 use crate::base::Tasks;
-use crate::sys::spawn::{FAILURE_BYTES, Image, Spawned, decode_failure};
+use crate::sys::spawn::{Image, Spawned, Stage};
 use crate::sys::wait::{self, Ended};
 use crate::sys::{fd, poll};
 use crate::workload::{self, Class, Leaf, Workload};
@@ -53,9 +53,11 @@ pub(super) async fn run(
 ) -> Outcome {
     let began = Instant::now();
     let mut tail = Tail::default();
-    let ended = match Child::start(program, workload, tasks) {
-        Ok(mut child) => child.follow(began + limit, limit, &mut tail).await,
-        Err(error) => Err(HookError::Start(error)),
+    let deadline = began + limit;
+    let ended = match timeout_at(deadline, Child::start(program, workload, tasks)).await {
+        Ok(Ok(mut child)) => child.follow(deadline, limit, &mut tail).await,
+        Ok(Err(error)) => Err(HookError::Start(error)),
+        Err(_) => Err(HookError::Late(limit)),
     };
     let (exit_code, error) = match ended {
         Ok(Ended::Code(0)) => (Some(0), None),
@@ -70,8 +72,8 @@ pub(super) async fn run(
 struct Child {
     parts: Arc<Parts>,
     output: Arc<AsyncFd<OwnedFd>>,
-    /// Ends empty when the program runs.
-    failure: OwnedFd,
+    /// Says why the program could not be executed.
+    failure: Option<(Stage, i32)>,
     workload: Arc<Workload>,
     tasks: Tasks,
     over: bool,
@@ -85,9 +87,11 @@ struct Parts {
 }
 
 impl Child {
-    fn start(program: &Program, workload: &Arc<Workload>, tasks: &Tasks) -> io::Result<Self> {
+    /// Cancelling kills it.
+    async fn start(program: &Program, workload: &Arc<Workload>, tasks: &Tasks) -> io::Result<Self> {
         let (output, theirs) = fd::pipe()?;
-        let input = File::open("/dev/null")?;
+        let input = Arc::new(fd::duplicate(File::open("/dev/null")?.as_fd())?);
+        let theirs = Arc::new(theirs);
         fd::set_nonblocking(output.as_fd())?;
         let output = poll::register(output, Interest::READABLE)?;
         let image = Image {
@@ -96,10 +100,11 @@ impl Child {
             envp: program.environment.clone(),
             cwd: c"/".to_owned(),
             credentials: None,
-            stdio: [input.as_fd(), theirs.as_fd(), theirs.as_fd()],
+            stdio: [input, Arc::clone(&theirs), theirs],
             terminal: false,
         };
-        let (Spawned { pid, pidfd, failure, .. }, leaf) = workload::start(&image, workload.place(Class::Hook))?;
+        let (spawned, leaf) = workload::start(image, workload.place(Class::Hook), tasks).await?;
+        let Spawned { pid, pidfd, failure, .. } = spawned;
         let pidfd = Arc::new(pidfd);
         // A child that cannot be followed is not left running.
         let pidfd = poll::register(Arc::clone(&pidfd), Interest::READABLE)
@@ -126,10 +131,7 @@ impl Child {
         self.over = true;
         self.read_the_rest(tail);
         let ended = ended.map_err(HookError::Follow)?;
-        // A fork of ours at the same moment may hold the other end until it executes.
-        let mut report = [0; FAILURE_BYTES];
-        let count = rustix::io::read(&self.failure, &mut report).unwrap_or(0);
-        match decode_failure(&report[..count]) {
+        match self.failure {
             Some((_, errno)) => Err(HookError::Start(io::Error::from_raw_os_error(errno))),
             None => Ok(ended),
         }

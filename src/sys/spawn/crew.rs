@@ -1,0 +1,206 @@
+//! The threads that stand still while a child has not executed yet.
+//!
+//! One of them stays and waits for work, without a timer. Another one is made only for a program that waits longer than
+//! [`PATIENCE`] for the first, whose own may never execute; whoever finds nothing to do beside it ends.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::libc;
+use tokio::sync::oneshot;
+
+use super::plan::Plan;
+use super::vfork::vfork;
+use super::{Image, Spawned};
+use crate::sys::wait;
+
+/// Ten to fifty times what a child needs to execute (measured), so that a burst of programs needs one thread.
+const PATIENCE: Duration = Duration::from_millis(10);
+/// A thread calls little beside the standard library; the child's stack is a part of it.
+const STACK: usize = 96 << 10;
+
+static CREW: Crew =
+    Crew { state: Mutex::new(State { jobs: VecDeque::new(), idle: 0, threads: 0 }), work: Condvar::new() };
+
+/// See [`super::spawn`].
+pub(super) async fn spawn(image: Image, cgroup: Option<OwnedFd>) -> io::Result<Spawned> {
+    let birth = Arc::new(Birth::default());
+    let (tell, mut told) = oneshot::channel();
+    let taken = CREW.submit(Job { image, cgroup, birth: Arc::clone(&birth), tell })?;
+    let wanted = Wanted(birth);
+    let mut born = None;
+    if !taken {
+        born = tokio::time::timeout(PATIENCE, &mut told).await.ok();
+        if born.is_none() {
+            CREW.relieve();
+        }
+    }
+    let born = match born {
+        Some(born) => born,
+        None => told.await,
+    };
+    wanted.0.lock().over = true;
+    born.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
+}
+
+/// Counts the threads.
+#[cfg(test)]
+pub(super) fn threads() -> usize {
+    CREW.lock().threads
+}
+
+/// One program to be started.
+struct Job {
+    image: Image,
+    cgroup: Option<OwnedFd>,
+    birth: Arc<Birth>,
+    tell: oneshot::Sender<io::Result<Spawned>>,
+}
+
+/// What the two who know of a child share: the one who wants it, and the thread that makes it.
+#[derive(Debug)]
+struct Birth {
+    /// Read by the child too, at its beginning.
+    abandoned: AtomicBool,
+    /// Written by the kernel before the child begins; -1 until then.
+    pidfd: AtomicI32,
+    end: Mutex<End>,
+}
+
+/// Guards the descriptor: it is signalled only while it is still there.
+#[derive(Debug, Default)]
+struct End {
+    over: bool,
+}
+
+impl Default for Birth {
+    fn default() -> Self {
+        Self { abandoned: AtomicBool::new(false), pidfd: AtomicI32::new(-1), end: Mutex::default() }
+    }
+}
+
+impl Birth {
+    fn lock(&self) -> MutexGuard<'_, End> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Kills the child when it is dropped before the end.
+struct Wanted(Arc<Birth>);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        let end = self.0.lock();
+        if end.over {
+            return;
+        }
+        // Either we see the child's descriptor, or the child sees this.
+        self.0.abandoned.store(true, Ordering::SeqCst);
+        let pidfd = self.0.pidfd.load(Ordering::SeqCst);
+        if pidfd >= 0 {
+            #[expect(unsafe_code, reason = "the kernel gave the number of a descriptor")]
+            // SAFETY: the thread that owns the descriptor takes it, under this lock, when it is over.
+            let pidfd = unsafe { BorrowedFd::borrow_raw(pidfd) };
+            // ESRCH: it has just ended.
+            let _ = wait::signal(pidfd, libc::SIGKILL);
+        }
+    }
+}
+
+struct Crew {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+struct State {
+    jobs: VecDeque<Job>,
+    /// Threads that wait for work, or are on their way to it.
+    idle: usize,
+    threads: usize,
+}
+
+impl Crew {
+    /// Hands a job over; says whether a thread is free for it.
+    fn submit(&'static self, job: Job) -> io::Result<bool> {
+        let mut state = self.lock();
+        if state.threads == 0 {
+            self.grow(&mut state)?;
+        }
+        state.jobs.push_back(job);
+        let taken = state.jobs.len() <= state.idle;
+        drop(state);
+        self.work.notify_one();
+        Ok(taken)
+    }
+
+    /// Adds a thread when jobs still wait. One that cannot be made is no error: the others may get to them.
+    fn relieve(&'static self) {
+        let mut state = self.lock();
+        if state.jobs.len() > state.idle
+            && let Err(error) = self.grow(&mut state)
+        {
+            tracing::warn!(%error, "no thread to start a program with");
+        }
+    }
+
+    fn grow(&'static self, state: &mut State) -> io::Result<()> {
+        std::thread::Builder::new().name("thawd-spawn".into()).stack_size(STACK).spawn(|| self.work())?;
+        state.threads += 1;
+        state.idle += 1;
+        Ok(())
+    }
+
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                state.idle -= 1;
+                drop(state);
+                job.run();
+                state = self.lock();
+                state.idle += 1;
+            } else if state.idle > 1 {
+                state.idle -= 1;
+                state.threads -= 1;
+                return;
+            } else {
+                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Job {
+    fn run(self) {
+        let Self { image, cgroup, birth, tell } = self;
+        let born = birth.bear(&image, cgroup.as_ref().map(AsFd::as_fd));
+        // Its ends of pipes are closed before anybody reads the others.
+        drop((image, cgroup));
+        let Err(Ok(unwanted)) = tell.send(born) else { return };
+        let _ = wait::signal(unwanted.pidfd.as_fd(), libc::SIGKILL);
+        let _ = wait::reap_at_last(unwanted.pidfd.as_fd());
+    }
+}
+
+impl Birth {
+    fn bear(&self, image: &Image, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Spawned> {
+        let mut plan = Plan::new(image, &self.abandoned);
+        if self.abandoned.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let (pid, placed) = vfork(&mut plan, cgroup, &self.pidfd)?;
+        self.lock().over = true;
+        #[expect(unsafe_code, reason = "takes over a descriptor that the kernel just made")]
+        // SAFETY: the kernel stored a new descriptor here, and whoever else knows it uses it no more (`over`).
+        let pidfd = unsafe { OwnedFd::from_raw_fd(self.pidfd.load(Ordering::SeqCst)) };
+        Ok(Spawned { pid: pid.cast_unsigned(), pidfd, failure: plan.failure, placed })
+    }
+}
