@@ -1,12 +1,15 @@
 //! Many of a kind.
 
+use std::fs;
+use std::path::PathBuf;
+
 use crate::figures::Figure;
 use crate::limits;
 use crate::measure::agent::{Agent, Target};
 use crate::measure::load::median;
 use crate::measure::many::{self, Share};
 use crate::measure::messages;
-use crate::measure::watched::Watched;
+use crate::measure::watched::{Watched, make};
 use crate::options::Sizes;
 
 const KIB: f64 = 1024.0;
@@ -74,24 +77,51 @@ pub fn processes(target: &Target, sizes: &Sizes) -> Vec<Figure> {
     ]
 }
 
-/// Changes in watched folders.
+/// Changes in watched folders. The floor is the time to make the files with nobody watching.
 pub fn events(target: &Target, sizes: &Sizes) -> Vec<Figure> {
     let agent = &target.agent();
+    let place = Place::new();
     let mut figures = Vec::new();
     for (count, envd, least) in [(10_000, 0.0, None), (50_000, 85.0, Some(26_650.0))] {
-        let creations = Watched::open(agent, &format!("created-{count}")).create(sizes.of(count));
+        let made = sizes.of(count);
+        let alone = made as f64 / make(&place.folder(&format!("alone-{count}")), made).as_secs_f64();
+        let creations = Watched::open(agent, place.folder(&format!("created-{count}"))).create(made);
         let name = |what: &str| format!("{count} files made: {what}");
         figures.push(
             Figure::new(name("events lost"), creations.lost as f64, "").envd(envd).at_most(limits::EVENTS_LOST as f64),
         );
-        let rate = Figure::new(name("events a second"), sizes.of(count) as f64 / creations.wall.as_secs_f64(), "/s");
+        let rate = made as f64 / creations.wall.as_secs_f64();
+        let rate = Figure::new(name("events a second"), rate, "/s").floor(alone);
         figures.push(least.map_or(rate.clone(), |envd| rate.envd(envd).at_least(envd * 1.5)));
     }
-    let mut watched = Watched::open(agent, "one");
+    let mut watched = Watched::open(agent, place.folder("one"));
     let mut times: Vec<_> = (0..sizes.of(2000)).map(|number| watched.one(number).as_secs_f64() * 1e6).collect();
     times.sort_by(f64::total_cmp);
     figures
         .push(Figure::new("file made to event: p50", median(times.iter().copied()), "us").envd(270.0).at_most(135.0));
     figures.push(Figure::new("file made to event: p99", times[times.len() * 99 / 100], "us").envd(5800.0));
     figures
+}
+
+/// A folder in memory, so that the disk is not measured along; where there is none, below TMPDIR.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        let memory = PathBuf::from("/dev/shm");
+        let above = if memory.is_dir() { memory } else { std::env::temp_dir() };
+        Self(above.join(format!("thawd-events-{}", std::process::id())))
+    }
+
+    fn folder(&self, name: &str) -> String {
+        let folder = self.0.join(name);
+        fs::create_dir_all(&folder).unwrap();
+        folder.display().to_string()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }

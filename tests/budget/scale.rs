@@ -32,6 +32,6 @@ fn ten_thousand_processes_leave_nothing_behind() {
 #[test]
 fn of_ten_thousand_events_none_is_lost() {
     let agent = crate::agent();
-    let creations = Watched::open(&agent, "watched").create(10_000);
+    let creations = Watched::open(&agent, agent.path("watched")).create(10_000);
     within(&[Figure("lost events", creations.lost, limits::EVENTS_LOST, "of 10000")]);
 }
