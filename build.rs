@@ -19,6 +19,8 @@ const JSON_BY_HAND: [&str; 3] =
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
+    // The order in which `scripts/static` has functions linked.
+    println!("cargo:rerun-if-changed=scripts/layout");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
 
     let mut compiler = protox::Compiler::new(["proto"])?;
