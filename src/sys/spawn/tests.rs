@@ -97,7 +97,8 @@ async fn another_user_is_only_the_programs() {
 
 #[tokio::test]
 async fn where_a_start_failed_is_told_with_its_error() {
-    let cases: [(fn(&mut Image), Stage, i32, i32); 4] = [
+    type Case = (fn(&mut Image), Stage, i32, i32);
+    let cases: [Case; 4] = [
         (|image| image.cwd = c"/no/such/folder".to_owned(), Stage::Folder, libc::ENOENT, EXIT_NOT_FOUND),
         (|image| image.candidates = vec![c"/no/such".to_owned()], Stage::Exec, libc::ENOENT, EXIT_NOT_FOUND),
         (|image| image.candidates = Vec::new(), Stage::Exec, libc::ENOENT, EXIT_NOT_FOUND),
