@@ -6,14 +6,14 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::libc;
 use tokio::sync::oneshot;
 
-use super::plan::Plan;
+use super::plan::{Birth, Plan};
 use super::vfork::vfork;
 use super::{Image, Spawned};
 use crate::sys::wait;
@@ -28,10 +28,9 @@ static CREW: Crew =
 
 /// See [`super::spawn`].
 pub(super) async fn spawn(image: Image, cgroup: Option<OwnedFd>) -> io::Result<Spawned> {
-    let birth = Arc::new(Birth::default());
+    let wanted = Wanted(Arc::default());
     let (tell, mut told) = oneshot::channel();
-    let taken = CREW.submit(Job { image, cgroup, birth: Arc::clone(&birth), tell })?;
-    let wanted = Wanted(birth);
+    let taken = CREW.submit(Job { image, cgroup, expected: Arc::clone(&wanted.0), tell })?;
     let mut born = None;
     if !taken {
         born = tokio::time::timeout(PATIENCE, &mut told).await.ok();
@@ -43,7 +42,6 @@ pub(super) async fn spawn(image: Image, cgroup: Option<OwnedFd>) -> io::Result<S
         Some(born) => born,
         None => told.await,
     };
-    wanted.0.lock().over = true;
     born.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
 }
 
@@ -57,57 +55,55 @@ pub(super) fn threads() -> usize {
 struct Job {
     image: Image,
     cgroup: Option<OwnedFd>,
-    birth: Arc<Birth>,
+    expected: Arc<Expected>,
     tell: oneshot::Sender<io::Result<Spawned>>,
 }
 
-/// What the two who know of a child share: the one who wants it, and the thread that makes it.
-#[derive(Debug)]
-struct Birth {
-    /// Read by the child too, at its beginning.
-    abandoned: AtomicBool,
-    /// Written by the kernel before the child begins; -1 until then.
-    pidfd: AtomicI32,
-    end: Mutex<End>,
-}
-
-/// Guards the descriptor: it is signalled only while it is still there.
-#[derive(Debug, Default)]
-struct End {
-    over: bool,
-}
-
-impl Default for Birth {
-    fn default() -> Self {
-        Self { abandoned: AtomicBool::new(false), pidfd: AtomicI32::new(-1), end: Mutex::default() }
-    }
-}
-
-impl Birth {
-    fn lock(&self) -> MutexGuard<'_, End> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Kills the child when it is dropped before the end.
-struct Wanted(Arc<Birth>);
+struct Wanted(Arc<Expected>);
+
+/// A child that is wanted, and whether its descriptor is still the crew's.
+#[derive(Debug, Default)]
+struct Expected {
+    birth: Birth,
+    /// Guards the descriptor: nobody else signals it once this is true.
+    over: Mutex<bool>,
+}
+
+impl Expected {
+    fn over(&self) -> MutexGuard<'_, bool> {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the child; returns when it runs its program, or never will.
+    fn bear(&self, image: &Image, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Spawned> {
+        if self.birth.abandoned.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let mut plan = Plan::new(image, &self.birth);
+        let (pid, placed) = vfork(&mut plan, cgroup)?;
+        *self.over() = true;
+        #[expect(unsafe_code, reason = "takes over a descriptor that the kernel just made")]
+        // SAFETY: the kernel stored a new descriptor here, and whoever else knows it uses it no more (`over`).
+        let pidfd = unsafe { OwnedFd::from_raw_fd(self.birth.pidfd.load(Ordering::SeqCst)) };
+        Ok(Spawned { pid: pid.cast_unsigned(), pidfd, failure: plan.failure, placed })
+    }
+}
 
 impl Drop for Wanted {
     fn drop(&mut self) {
-        let end = self.0.lock();
-        if end.over {
+        let Expected { birth, .. } = &*self.0;
+        let over = self.0.over();
+        // Either the child is seen here, or it sees this.
+        birth.abandoned.store(true, Ordering::SeqCst);
+        if *over || birth.alive.load(Ordering::SeqCst) == 0 {
             return;
         }
-        // Either we see the child's descriptor, or the child sees this.
-        self.0.abandoned.store(true, Ordering::SeqCst);
-        let pidfd = self.0.pidfd.load(Ordering::SeqCst);
-        if pidfd >= 0 {
-            #[expect(unsafe_code, reason = "the kernel gave the number of a descriptor")]
-            // SAFETY: the thread that owns the descriptor takes it, under this lock, when it is over.
-            let pidfd = unsafe { BorrowedFd::borrow_raw(pidfd) };
-            // ESRCH: it has just ended.
-            let _ = wait::signal(pidfd, libc::SIGKILL);
-        }
+        #[expect(unsafe_code, reason = "the kernel gave the number of a descriptor")]
+        // SAFETY: there is a child, and the thread that made it takes its descriptor under this lock.
+        let pidfd = unsafe { BorrowedFd::borrow_raw(birth.pidfd.load(Ordering::SeqCst)) };
+        // ESRCH: it has just ended.
+        let _ = wait::signal(pidfd, libc::SIGKILL);
     }
 }
 
@@ -180,27 +176,12 @@ impl Crew {
 
 impl Job {
     fn run(self) {
-        let Self { image, cgroup, birth, tell } = self;
-        let born = birth.bear(&image, cgroup.as_ref().map(AsFd::as_fd));
+        let Self { image, cgroup, expected, tell } = self;
+        let born = expected.bear(&image, cgroup.as_ref().map(AsFd::as_fd));
         // Its ends of pipes are closed before anybody reads the others.
         drop((image, cgroup));
         let Err(Ok(unwanted)) = tell.send(born) else { return };
         let _ = wait::signal(unwanted.pidfd.as_fd(), libc::SIGKILL);
         let _ = wait::reap_at_last(unwanted.pidfd.as_fd());
-    }
-}
-
-impl Birth {
-    fn bear(&self, image: &Image, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Spawned> {
-        let mut plan = Plan::new(image, &self.abandoned);
-        if self.abandoned.load(Ordering::SeqCst) {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
-        let (pid, placed) = vfork(&mut plan, cgroup, &self.pidfd)?;
-        self.lock().over = true;
-        #[expect(unsafe_code, reason = "takes over a descriptor that the kernel just made")]
-        // SAFETY: the kernel stored a new descriptor here, and whoever else knows it uses it no more (`over`).
-        let pidfd = unsafe { OwnedFd::from_raw_fd(self.pidfd.load(Ordering::SeqCst)) };
-        Ok(Spawned { pid: pid.cast_unsigned(), pidfd, failure: plan.failure, placed })
     }
 }

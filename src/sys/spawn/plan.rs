@@ -5,7 +5,7 @@
 use std::ffi::{CString, c_char};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use nix::libc;
 
@@ -17,6 +17,24 @@ const OOM_SCORE_ADJ: &[u8] = b"100";
 /// Best-effort class, level 4: the kernel's default (ioprio_set(2)).
 const IOPRIO_BEST_EFFORT_4: libc::c_int = (2 << 13) | 4;
 const IOPRIO_WHO_PROCESS: libc::c_int = 1;
+
+/// What all who know of a child share: the one who wants it, the thread that makes it, the kernel and the child itself.
+#[derive(Debug)]
+pub(super) struct Birth {
+    /// Nobody wants the program any more.
+    pub(super) abandoned: AtomicBool,
+    /// A descriptor of the child, once it is alive. A clone that fails in the end may have left a number here.
+    pub(super) pidfd: AtomicI32,
+    /// Not 0 once there is a child: written by the kernel when the clone cannot fail any more (`CLONE_PARENT_SETTID`), and
+    /// by the child itself, for the older call has no place for it.
+    pub(super) alive: AtomicI32,
+}
+
+impl Default for Birth {
+    fn default() -> Self {
+        Self { abandoned: AtomicBool::new(false), pidfd: AtomicI32::new(-1), alive: AtomicI32::new(0) }
+    }
+}
 
 /// Everything the child reads, laid out before the clone.
 pub(super) struct Plan<'a> {
@@ -32,8 +50,7 @@ pub(super) struct Plan<'a> {
     files: Option<(u64, u64)>,
     ignored: &'static [libc::c_int],
     moved: bool,
-    /// Nobody wants the program any more.
-    abandoned: &'a AtomicBool,
+    pub(super) birth: &'a Birth,
     /// The child starts with our signal handlers, not with the default ones.
     pub(super) handlers: bool,
     /// Written by the child when its program cannot run.
@@ -41,7 +58,7 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(image: &'a Image, abandoned: &'a AtomicBool) -> Self {
+    pub(super) fn new(image: &'a Image, birth: &'a Birth) -> Self {
         Self {
             candidates: pointers(&image.candidates),
             argv: pointers(&image.argv),
@@ -55,7 +72,7 @@ impl<'a> Plan<'a> {
             files: limits::original_files(),
             ignored: limits::ignored(),
             moved: priority::is_moved(),
-            abandoned,
+            birth,
             handlers: false,
             failure: None,
         }
@@ -75,7 +92,8 @@ impl<'a> Plan<'a> {
     }
 
     fn prepare(&self) -> Result<(), (Stage, i32)> {
-        if self.abandoned.load(Ordering::SeqCst) {
+        self.birth.alive.store(1, Ordering::SeqCst);
+        if self.birth.abandoned.load(Ordering::SeqCst) {
             return Err((Stage::Stdio, libc::ECANCELED));
         }
         self.signals();

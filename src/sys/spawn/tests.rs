@@ -1,11 +1,10 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, AtomicI32};
 
 use nix::libc;
 
-use super::plan::Plan;
+use super::plan::{Birth, Plan};
 use super::*;
 use crate::sys::fd;
 use crate::sys::wait::{self, Ended};
@@ -45,13 +44,13 @@ fn adj() -> String {
 }
 
 /// Tells what a program should find, whichever call made its process. Only signals below 32 have names.
-const LOOK: &str = "echo $MARK $PWD $(cat /proc/self/oom_score_adj); ps -o pid=,sid=,pgid= -p $$; ls /proc/$$/fd | xargs; \
+const LOOK: &str = "echo $MARK $PWD $(cat /proc/self/oom_score_adj); ps -o pid=,sid=,pgid= -p $$; ls /proc/$$/fd; \
     echo $(sed -nE 's/^Sig(Blk|Ign):\t[0-9a-f]{8}/0x/p' /proc/$$/status)";
 
 fn expect(found: &str, pid: u32) {
     let lines: Vec<_> = found.lines().collect();
-    let [place, ids, files, signals] = lines[..] else { panic!("{found}") };
-    assert_eq!((place, files), ("here / 100", "0 1 2"));
+    let [place, ids, files @ .., signals] = &lines[..] else { panic!("{found}") };
+    assert_eq!((*place, files), ("here / 100", &["0", "1", "2"][..]));
     assert!(ids.split_whitespace().eq(std::iter::repeat_n(pid.to_string(), 3)), "{ids}");
     let signals = signals.split(' ').map(|set| u32::from_str_radix(&set[2..], 16).unwrap() & (u32::MAX >> 1));
     assert!(signals.eq([0, 0]), "{found}");
@@ -71,16 +70,16 @@ async fn a_program_begins_with_a_clean_slate_and_leaves_the_agent_as_it_was() {
 #[test]
 fn the_older_call_does_the_same() {
     let (image, output) = shell(LOOK);
-    let (abandoned, pidfd) = (AtomicBool::new(false), AtomicI32::new(-1));
-    let mut plan = Plan::new(&image, &abandoned);
+    let birth = Birth::default();
+    let mut plan = Plan::new(&image, &birth);
     let mut stack = [const { std::mem::MaybeUninit::uninit() }; 1024];
-    let pid = vfork::clone(&mut plan, &mut stack, &pidfd).unwrap();
+    let pid = vfork::clone(&mut plan, &mut stack).unwrap();
     assert_eq!(plan.failure, None);
     drop(image);
     expect(&text(output), pid.cast_unsigned());
     #[expect(unsafe_code, reason = "takes over a descriptor that the kernel just made")]
     // SAFETY: the call has stored it, and nobody else knows it.
-    let pidfd = unsafe { std::os::fd::FromRawFd::from_raw_fd(pidfd.into_inner()) };
+    let pidfd = unsafe { std::os::fd::FromRawFd::from_raw_fd(birth.pidfd.into_inner()) };
     assert_eq!(end(&pidfd), Ended::Code(0));
 }
 
