@@ -99,11 +99,14 @@ impl<'a> Plan<'a> {
         self.signals();
         self.session().map_err(|errno| (Stage::Stdio, errno))?;
         self.priorities();
+        let score = open_score();
         self.become_user().map_err(|errno| (Stage::Credentials, errno))?;
         #[expect(unsafe_code, reason = "between clone and exec only raw calls are allowed")]
         // SAFETY: `cwd` is a NUL-terminated string of the image.
         let entered = unsafe { libc::chdir(self.cwd) };
-        check(entered).map_err(|errno| (Stage::Folder, errno))
+        check(entered).map_err(|errno| (Stage::Folder, errno))?;
+        be_no_longer_spared(score);
+        Ok(())
     }
 
     /// No handler of ours may run in the shared memory, and nothing that we ignore is ignored by the program.
@@ -140,19 +143,8 @@ impl<'a> Plan<'a> {
     }
 
     /// Undoes the agent's own boosts; a refusal leaves the child as it is, as envd's wrapper does.
-    ///
-    /// The kernel keeps the score of a vfork's child apart from that of whom it shares memory with (`vfork_done` in
-    /// `__set_oom_adj`), and never picks it as a victim while it does.
     #[expect(unsafe_code, reason = "between clone and exec only raw calls are allowed")]
     fn priorities(&self) {
-        let path = c"/proc/self/oom_score_adj".as_ptr();
-        // The raw call: musl's `open` makes a second one for kernels that know no O_CLOEXEC.
-        // SAFETY: the path is a NUL-terminated literal.
-        let file = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, libc::O_WRONLY | libc::O_CLOEXEC) };
-        if let Ok(file @ 0..) = libc::c_int::try_from(file) {
-            // SAFETY: the buffer is a literal of the given length.
-            let _ = unsafe { libc::write(file, OOM_SCORE_ADJ.as_ptr().cast(), OOM_SCORE_ADJ.len()) };
-        }
         if self.moved {
             // SAFETY: take no pointers; pid 0 means the caller.
             unsafe {
@@ -203,6 +195,26 @@ impl<'a> Plan<'a> {
         }
         if denied { libc::EACCES } else { libc::ENOENT }
     }
+}
+
+/// Opens what says whom the kernel kills when memory ends, which another user may not; `None` without a `/proc`.
+fn open_score() -> Option<libc::c_int> {
+    let path = c"/proc/self/oom_score_adj".as_ptr();
+    #[expect(unsafe_code, reason = "between clone and exec only raw calls are allowed")]
+    // The raw call: musl's `open` makes a second one for kernels that know no O_CLOEXEC.
+    // SAFETY: the path is a NUL-terminated literal.
+    let file = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, libc::O_WRONLY | libc::O_CLOEXEC) };
+    libc::c_int::try_from(file).ok().filter(|file| *file >= 0)
+}
+
+/// The last thing before the exec: whoever is killed takes all with it that share its memory. The kernel keeps the score
+/// of a vfork's child apart from theirs (`vfork_done` in `__set_oom_adj`) and never picks it as a victim while it shares,
+/// but kills it with its cgroup where that has `memory.oom.group`, unless it is spared.
+fn be_no_longer_spared(score: Option<libc::c_int>) {
+    let Some(file) = score else { return };
+    #[expect(unsafe_code, reason = "between clone and exec only raw calls are allowed")]
+    // SAFETY: the buffer is a literal of the given length.
+    let _ = unsafe { libc::write(file, OOM_SCORE_ADJ.as_ptr().cast(), OOM_SCORE_ADJ.len()) };
 }
 
 fn pointers(strings: &[CString]) -> Vec<*const c_char> {

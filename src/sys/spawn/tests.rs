@@ -86,10 +86,10 @@ fn the_older_call_does_the_same() {
 #[tokio::test]
 async fn another_user_is_only_the_programs() {
     assert!(nix::unistd::getuid().is_root(), "this test needs root");
-    let (mut image, output) = shell("id -u; id -g; id -G");
+    let (mut image, output) = shell("id -u; id -g; id -G; cat /proc/self/oom_score_adj");
     image.credentials = Some(Credentials { uid: 4711, gid: 4712, groups: vec![4712, 4713] });
     let spawned = spawn(image, None).await.unwrap();
-    assert_eq!(text(output), "4711\n4712\n4712 4713\n");
+    assert_eq!(text(output), "4711\n4712\n4712 4713\n100\n");
     assert_eq!(end(&spawned.pidfd), Ended::Code(0));
     assert!(nix::unistd::getuid().is_root() && nix::unistd::getgid().as_raw() == 0);
 }
