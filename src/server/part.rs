@@ -56,6 +56,8 @@ where
         }
     };
     tokio::select! {
+        // A request may have come while the agent was busy, and be read only now that its time is up.
+        biased;
         result = connection.as_mut() => {
             if let Err(error) = result {
                 // Clients leave in the middle all the time.
