@@ -1,5 +1,6 @@
 //! Descriptors: pipes that are close-on-exec and above stdio, what is waiting in them, whether they block.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -14,12 +15,12 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
 }
 
-/// Opens a pipe of which neither end blocks, read end first; both are close-on-exec.
+/// Opens `/dev/null` for a program's stdio: above it, for reading and writing, close-on-exec.
 ///
 /// # Errors
-/// EMFILE, ENFILE.
-pub fn nonblocking_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?)
+/// EMFILE, ENFILE, and ENOENT where there is none.
+pub fn null() -> io::Result<OwnedFd> {
+    duplicate(File::options().read(true).write(true).open("/dev/null")?.as_fd())
 }
 
 /// Lets reads and writes return `WouldBlock`, by one call (FIONBIO) where `fcntl` needs two.

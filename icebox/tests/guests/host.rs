@@ -169,7 +169,6 @@ fn settings(data: &Path) -> Settings {
     }
 }
 
-/// Gives a data folder the template that all tests share, so that it need not be booted.
 /// Lists the templates of the workspace, with one for the guests of these tests among them.
 fn shared_templates() -> Vec<PathBuf> {
     drop(Guest::start("scratch"));
@@ -185,6 +184,7 @@ fn allocated(entry: std::io::Result<fs::DirEntry>) -> u64 {
     entry.unwrap().metadata().unwrap().blocks() * 512
 }
 
+/// Gives a data folder the template that all tests share, so that it need not be booted.
 fn share_templates(data: &Path) {
     for template in shared_templates() {
         let to = data.join("templates").join(template.file_name().unwrap());

@@ -4,10 +4,8 @@
 //! A rule before all theirs lets it pass. It is tried when the service cannot be reached and its answer counts.
 
 use std::ffi::CString;
-use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -62,7 +60,7 @@ fn rule(verb: &str, chain: &str, service: SocketAddr) -> Vec<String> {
 
 /// Runs beside the agent and not in a cgroup of the workload, which may be frozen.
 async fn run(program: &Path, words: &[String], by: Instant, tasks: &Tasks) -> io::Result<Ended> {
-    let null = Arc::new(fd::duplicate(File::options().read(true).write(true).open("/dev/null")?.as_fd())?);
+    let null = Arc::new(fd::null()?);
     let words = words.iter().map(|word| CString::new(word.as_str())).collect::<Result<_, _>>()?;
     let image = Image {
         candidates: vec![CString::new(program.as_os_str().as_bytes())?],

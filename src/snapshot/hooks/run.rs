@@ -1,7 +1,6 @@
 //! One program, from the fork to the removal of its cgroup.
 
 use std::ffi::CString;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -90,7 +89,7 @@ impl Child {
     /// Cancelling kills it.
     async fn start(program: &Program, workload: &Arc<Workload>, tasks: &Tasks) -> io::Result<Self> {
         let (output, theirs) = fd::pipe()?;
-        let input = Arc::new(fd::duplicate(File::open("/dev/null")?.as_fd())?);
+        let input = Arc::new(fd::null()?);
         let theirs = Arc::new(theirs);
         fd::set_nonblocking(output.as_fd())?;
         let output = poll::register(output, Interest::READABLE)?;

@@ -19,11 +19,7 @@ fn shell(script: &str) -> (Image, File) {
         envp: vec![c"PATH=/usr/bin:/bin".to_owned(), c"MARK=here".to_owned()],
         cwd: c"/".to_owned(),
         credentials: None,
-        stdio: [
-            Arc::new(fd::duplicate(File::open("/dev/null").unwrap().as_fd()).unwrap()),
-            Arc::clone(&theirs),
-            theirs,
-        ],
+        stdio: [Arc::new(fd::null().unwrap()), Arc::clone(&theirs), theirs],
         terminal: false,
     };
     (image, output.into())
