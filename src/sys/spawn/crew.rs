@@ -30,7 +30,14 @@ static CREW: Crew =
 pub(super) async fn spawn(image: Image, cgroup: Option<OwnedFd>) -> io::Result<Spawned> {
     let wanted = Wanted(Arc::default());
     let (tell, mut told) = oneshot::channel();
-    let taken = CREW.submit(Job { image, cgroup, expected: Arc::clone(&wanted.0), tell })?;
+    let expected = Arc::clone(&wanted.0);
+    let job = move || {
+        let born = expected.bear(&image, cgroup.as_ref().map(AsFd::as_fd));
+        // Its ends of pipes are closed before anybody reads the others.
+        drop((image, cgroup));
+        drop(tell.send(born));
+    };
+    let taken = CREW.submit(Box::new(job))?;
     let mut born = None;
     if !taken {
         born = tokio::time::timeout(PATIENCE, &mut told).await.ok();
@@ -42,21 +49,34 @@ pub(super) async fn spawn(image: Image, cgroup: Option<OwnedFd>) -> io::Result<S
         Some(born) => born,
         None => told.await,
     };
-    born.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
+    let lost = || io::Error::from(io::ErrorKind::BrokenPipe);
+    born.map_err(|_| lost())??.0.take().ok_or_else(lost)
 }
 
-/// Counts the threads.
+/// Counts the threads: all, and those that have nothing to do.
 #[cfg(test)]
-pub(super) fn threads() -> usize {
-    CREW.lock().threads
+pub(super) fn threads() -> (usize, usize) {
+    let state = CREW.lock();
+    (state.threads, state.idle)
 }
 
-/// One program to be started.
-struct Job {
-    image: Image,
-    cgroup: Option<OwnedFd>,
-    expected: Arc<Expected>,
-    tell: oneshot::Sender<io::Result<Spawned>>,
+/// Something that may block for ever.
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A child that nobody has taken over yet: dropped, on its way or at its end, it is killed and reaped.
+struct Unclaimed(Option<Spawned>);
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        let Some(child) = self.0.take() else { return };
+        // ESRCH: it has just ended.
+        let _ = wait::signal(child.pidfd.as_fd(), libc::SIGKILL);
+        let reap = move || drop(wait::reap_at_last(child.pidfd.as_fd()));
+        // Without a thread it stays until the agent ends.
+        if CREW.submit(Box::new(reap)).is_ok() {
+            CREW.relieve();
+        }
+    }
 }
 
 /// Kills the child when it is dropped before the end.
@@ -76,7 +96,7 @@ impl Expected {
     }
 
     /// Makes the child; returns when it runs its program, or never will.
-    fn bear(&self, image: &Image, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Spawned> {
+    fn bear(&self, image: &Image, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Unclaimed> {
         if self.birth.abandoned.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::Interrupted.into());
         }
@@ -86,7 +106,7 @@ impl Expected {
         #[expect(unsafe_code, reason = "takes over a descriptor that the kernel just made")]
         // SAFETY: the kernel stored a new descriptor here, and whoever else knows it uses it no more (`over`).
         let pidfd = unsafe { OwnedFd::from_raw_fd(self.birth.pidfd.load(Ordering::SeqCst)) };
-        Ok(Spawned { pid: pid.cast_unsigned(), pidfd, failure: plan.failure, placed })
+        Ok(Unclaimed(Some(Spawned { pid: pid.cast_unsigned(), pidfd, failure: plan.failure, placed })))
     }
 }
 
@@ -156,7 +176,7 @@ impl Crew {
             if let Some(job) = state.jobs.pop_front() {
                 state.idle -= 1;
                 drop(state);
-                job.run();
+                job();
                 state = self.lock();
                 state.idle += 1;
             } else if state.idle > 1 {
@@ -171,17 +191,5 @@ impl Crew {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Job {
-    fn run(self) {
-        let Self { image, cgroup, expected, tell } = self;
-        let born = expected.bear(&image, cgroup.as_ref().map(AsFd::as_fd));
-        // Its ends of pipes are closed before anybody reads the others.
-        drop((image, cgroup));
-        let Err(Ok(unwanted)) = tell.send(born) else { return };
-        let _ = wait::signal(unwanted.pidfd.as_fd(), libc::SIGKILL);
-        let _ = wait::reap_at_last(unwanted.pidfd.as_fd());
     }
 }

@@ -118,9 +118,30 @@ async fn a_burst_needs_no_crowd_of_threads_and_leaves_one() {
     });
     futures_util::future::join_all(starts).await;
     let one = async {
-        while crew::threads() > 1 {
+        while crew::threads().0 > 1 {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), one).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_child_that_is_born_and_not_taken_over_is_killed_and_reaped() {
+    let (image, output) = shell("echo $$; exec sleep 1000");
+    let mut starting = Box::pin(spawn(image, None));
+    assert!(futures_util::poll!(&mut starting).is_pending());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let eventually = |done: &dyn Fn() -> bool| {
+        while !done() {
+            assert!(std::time::Instant::now() < deadline);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    };
+    // It is on its way: sent, and not received.
+    eventually(&|| crew::threads() == (1, 1));
+    drop(starting);
+    let process = std::path::Path::new("/proc").join(line.trim());
+    eventually(&|| !process.exists());
 }
