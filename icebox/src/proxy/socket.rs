@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 pub(super) trait End {
     /// Something came.
     fn heard(&self);
-    /// It was reset, or could not be read for another reason.
+    /// It was reset, or could not be read or written for another reason.
     fn broken(&self);
     /// Whether it ends with a reset, and not as if all were said.
     fn is_cut(&self) -> bool;
@@ -31,6 +31,14 @@ impl<E: End> Socket<E> {
         stream.set_nodelay(true)?;
         Ok(Self { stream, end })
     }
+
+    /// Tells of an error. A reset is told once, to whoever reads or writes first.
+    fn noted<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if result.is_err() {
+            self.end.broken();
+        }
+        result
+    }
 }
 
 impl<E: End> Drop for Socket<E> {
@@ -45,10 +53,8 @@ impl<E: End> Drop for Socket<E> {
 impl<E: End> AsyncRead for Socket<E> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        if let Err(error) = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer)) {
-            self.end.broken();
-            return Poll::Ready(Err(error));
-        }
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        self.noted(read)?;
         if buffer.filled().len() > before {
             self.end.heard();
         }
@@ -58,7 +64,8 @@ impl<E: End> AsyncRead for Socket<E> {
 
 impl<E: End> AsyncWrite for Socket<E> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        Poll::Ready(self.noted(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -74,7 +81,8 @@ impl<E: End> AsyncWrite for Socket<E> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices));
+        Poll::Ready(self.noted(written))
     }
 
     fn is_write_vectored(&self) -> bool {

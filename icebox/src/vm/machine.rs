@@ -97,7 +97,7 @@ impl Vm {
         tracing::debug!(pid = process.id(), folder = %folder.path().display(), "QEMU started");
         let greeted = Qmp::greet(socket, COMMAND_LIMIT).await;
         let qmp = or_ended(greeted.map_err(VmError::from), "it was starting", &process, folder.path()).await?;
-        let forwards = forward::list(&qmp).await?;
+        let forwards = forward::list(&qmp, &process).await?;
         Ok(Self { process, qmp, forwards, agent_port: network.agent_port, parts, folder })
     }
 
@@ -147,7 +147,7 @@ impl Vm {
         if let Some(address) = self.address(guest_port) {
             return Ok(address);
         }
-        let forward = forward::add(&self.qmp, guest_port).await?;
+        let forward = forward::add(&self.qmp, &self.process, guest_port).await?;
         self.forwards.push(forward);
         Ok(forward.address())
     }

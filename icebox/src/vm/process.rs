@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open, pidfd_send_signal};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -52,6 +52,14 @@ impl Process {
     /// Its process id.
     pub(super) fn id(&self) -> u32 {
         self.pid
+    }
+
+    /// Shares one of its open files, by the number that it has there.
+    ///
+    /// # Errors
+    /// EBADF where it has none; EPERM where a process may not look into its children; ENOSYS before Linux 5.6.
+    pub(super) fn open_file(&self, number: i32) -> io::Result<OwnedFd> {
+        Ok(pidfd_getfd(&self.pidfd, number, PidfdGetfdFlags::empty())?)
     }
 
     /// Waits for its end, which may have been long ago.

@@ -131,6 +131,24 @@ fn requests_wake_a_paused_sandbox_once_and_arrive_whole() {
 }
 
 #[test]
+fn clients_that_come_at_once_with_much_to_say_are_all_heard() {
+    let host = Host::open("crowd");
+    let (proxy, view) = (proxy(&host), host.create(lasting()));
+    let sent: Vec<_> = (0..40)
+        .map(|number| {
+            let head = to_agent(&view, &format!("POST /files?path=/tmp/{number}"))
+                + "\r\nContent-Type: application/octet-stream";
+            thread::spawn(move || said(proxy, &head, &vec![b'x'; 300_000]))
+        })
+        .collect();
+    for (number, one) in sent.into_iter().enumerate() {
+        let said = one.join().unwrap();
+        assert!(said.starts_with("HTTP/1.1 200"), "{number}: {said}");
+    }
+    assert_eq!(host.sh(&view.id, "cat /tmp/[0-9]* | wc -c").trim(), (40 * 300_000).to_string());
+}
+
+#[test]
 fn who_is_paused_without_leave_to_wake_is_not_found() {
     let host = Host::open("sleeps");
     let mut wish = lasting();
