@@ -29,8 +29,7 @@ const PAGE: &str = "vmclock0";
 /// While frozen, how often to look whether the machine was stopped meanwhile, where nothing tells.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// A sign that comes so soon after a repair tells of the same resume: the kernel's line and the network's news come
-/// some milliseconds apart.
+/// News of the network that come so soon after a repair tell of the same resume: a card announces itself several times.
 const ECHO: Duration = Duration::from_millis(500);
 
 /// Closes the connections of clients, and says how many did not close within the time given.
@@ -274,7 +273,8 @@ impl Driver {
     async fn notice(&mut self, sign: Sign) {
         // A guest that is not frozen may have moved without standing still.
         let moved = sign == Sign::Announced && self.machine.phase() != Phase::Frozen;
-        if moved || self.mended.is_some_and(|mended| mended.elapsed() < ECHO) {
+        let echo = !sign.is_new_life() && self.mended.is_some_and(|mended| mended.elapsed() < ECHO);
+        if moved || echo {
             return;
         }
         tracing::info!(?sign, phase = ?self.machine.phase(), "the guest was paused and resumed");

@@ -306,7 +306,7 @@ impl Driver {
         if mended.resumed {
             self.mended = Some(tokio::time::Instant::now());
         }
-        self.signs.settle();
+        self.signs.settle(mended.resumed);
         self.publish(|life| {
             life.step = Duration::from_nanos(u64::try_from(mended.step_ns).unwrap_or_default());
             // Only a whole freeze has parted the clients of the life that ended.

@@ -12,8 +12,8 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -26,6 +26,8 @@ use crate::sys::{kmsg, poll, vmclock};
 const FORK: &[u8] = b"random: crng reseeded due to virtual machine fork";
 /// Where a driver of the generation id would be, in older and newer kernels.
 const VMGENID: [&str; 2] = ["/sys/bus/acpi/drivers/vmgenid", "/sys/bus/platform/drivers/vmgenid"];
+/// How late the kernel's line may be: it comes from a worker of ACPI, on an emulated machine 0.2 s after the start.
+const LATE: Duration = Duration::from_secs(3);
 /// Room for one notice of a link; longer ones are cut, which loses later attributes of huge ones only.
 const NOTICE: usize = 16 << 10;
 
@@ -58,10 +60,26 @@ impl Sign {
 pub struct Signs {
     clocks: Arc<Clocks>,
     page: Option<Page>,
-    log: Option<AsyncFd<File>>,
+    log: Option<Log>,
     links: Option<AsyncFd<OwnedFd>>,
     /// The kernel has a driver for the generation id.
     vmgenid: bool,
+}
+
+/// The kernel's log, and what its line about a fork may be about.
+#[derive(Debug)]
+struct Log {
+    file: AsyncFd<File>,
+    lateness: Mutex<Lateness>,
+}
+
+/// Tells a line that comes late, after the resume that it is about was repaired, from one about another resume.
+#[derive(Debug, Default)]
+struct Lateness {
+    /// The line came since the last repair.
+    came: bool,
+    /// Until when one would be about the last repair.
+    until: Option<Instant>,
 }
 
 /// The vmclock page, and the last generation seen there.
@@ -80,7 +98,7 @@ impl Signs {
         Self {
             clocks,
             page: Page::open(),
-            log: kmsg::open_end().and_then(|log| poll::register(log, Interest::READABLE)).ok(),
+            log: Log::open().ok(),
             links: Socket::open(Family::Route, Follow::Links)
                 .and_then(|socket| poll::register(OwnedFd::from(socket), Interest::READABLE))
                 .ok(),
@@ -104,13 +122,13 @@ impl Signs {
                 // The surest first: one resume gives several signs.
                 biased;
                 sign = woken(self.page.as_ref().and_then(|page| page.wakes.as_ref()), |_| self.generation()) => sign,
-                sign = woken(self.log.as_ref(), fork) => sign,
+                sign = woken(self.log.as_ref().map(|log| &log.file), |_| self.fork()) => sign,
                 sign = woken(self.links.as_ref(), |links| self.announcement(links)) => sign,
             };
-            match (sign, &self.log) {
-                (None, _) => {}
-                (Some(Sign::Gap(_) | Sign::Announced), Some(log)) if fork(log).is_some() => return Sign::Fork,
-                (Some(sign), _) => return sign,
+            match sign {
+                None => {}
+                Some(Sign::Gap(_) | Sign::Announced) if self.fork().is_some() => return Sign::Fork,
+                Some(sign) => return sign,
             }
         }
     }
@@ -119,15 +137,16 @@ impl Signs {
     /// a second at most.
     #[must_use]
     pub fn look(&self) -> Option<Sign> {
-        let told = || self.log.as_ref().and_then(fork);
-        self.generation().or_else(told).or_else(|| self.clocks.noticed_pause().map(Sign::Gap))
+        self.generation().or_else(|| self.fork()).or_else(|| self.clocks.noticed_pause().map(Sign::Gap))
     }
 
-    /// Takes what has been signalled up to now as known, after a repair.
-    pub fn settle(&self) {
+    /// Takes what has been signalled up to now as known, after a repair; `resumed` when it was one after a resume. The
+    /// kernel's line about that resume may be still to come, and is then known too.
+    pub fn settle(&self, resumed: bool) {
         let _ = self.generation();
         if let Some(log) = &self.log {
-            let _ = fork(log);
+            let came = log.forked();
+            log.lateness().settle(came, resumed, Instant::now());
         }
         if let Some(links) = &self.links {
             let _ = announced(links);
@@ -156,9 +175,54 @@ impl Signs {
         self.page.as_ref()?.change().map(Sign::Generation)
     }
 
+    fn fork(&self) -> Option<Sign> {
+        let log = self.log.as_ref().filter(|log| log.forked())?;
+        let late = log.lateness().is_late(Instant::now());
+        // One that slept meanwhile was resumed again.
+        (!late || self.clocks.shows_pause()).then_some(Sign::Fork)
+    }
+
     fn announcement(&self, links: &AsyncFd<OwnedFd>) -> Option<Sign> {
         // The announcement may come at any time: the limit on looks does not count.
         announced(links).then(|| self.clocks.surely_paused().map_or(Sign::Announced, Sign::Gap))
+    }
+}
+
+impl Log {
+    fn open() -> io::Result<Self> {
+        let file = poll::register(kmsg::open_end()?, Interest::READABLE)?;
+        Ok(Self { file, lateness: Mutex::default() })
+    }
+
+    /// Reads the log to its end; says whether the kernel told of a fork.
+    fn forked(&self) -> bool {
+        let mut buffer = [0; kmsg::LONGEST];
+        let mut forked = false;
+        while let Ok(Some(line)) = kmsg::next(self.file.get_ref(), &mut buffer) {
+            forked |= line.starts_with(FORK);
+        }
+        forked
+    }
+
+    fn lateness(&self) -> MutexGuard<'_, Lateness> {
+        self.lateness.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lateness {
+    /// Takes a line in that came at `now`; says whether it is about a resume that was repaired before.
+    fn is_late(&mut self, now: Instant) -> bool {
+        let late = self.until.take().is_some_and(|until| now < until);
+        self.came |= !late;
+        late
+    }
+
+    /// A repair has ended; `came` when the line has come now.
+    fn settle(&mut self, came: bool, resumed: bool, now: Instant) {
+        let came = std::mem::take(&mut self.came) || came;
+        if resumed {
+            self.until = (!came).then_some(now + LATE);
+        }
     }
 }
 
@@ -196,18 +260,6 @@ async fn woken<T: poll::Owner>(
     let sign = read(source);
     // Something that came after the last read wakes us again.
     ready.clear_ready();
-    sign
-}
-
-/// Reads the log to its end; says whether the kernel told of a fork.
-fn fork(log: &AsyncFd<File>) -> Option<Sign> {
-    let mut buffer = [0; kmsg::LONGEST];
-    let mut sign = None;
-    while let Ok(Some(line)) = kmsg::next(log.get_ref(), &mut buffer) {
-        if line.starts_with(FORK) {
-            sign = Some(Sign::Fork);
-        }
-    }
     sign
 }
 
@@ -256,8 +308,28 @@ mod tests {
             assert!(tokio::time::timeout(limit, signs.next()).await.is_err());
         }
         assert_eq!(signs.look(), None);
-        signs.settle();
+        signs.settle(false);
         assert_eq!(signs.look(), None);
+    }
+
+    #[test]
+    fn a_line_is_late_once_after_the_repair_of_a_resume_that_had_none() {
+        let now = Instant::now();
+        let mut lateness = Lateness::default();
+        assert!(!lateness.is_late(now), "the first");
+        lateness.settle(false, true, now);
+        assert!(!lateness.is_late(now), "the line had come before the repair");
+        lateness.settle(false, true, now);
+        lateness.settle(false, true, now);
+        assert!(lateness.is_late(now + LATE / 2));
+        assert!(!lateness.is_late(now + LATE / 2), "another resume");
+        lateness.settle(true, true, now);
+        assert!(!lateness.is_late(now), "it came at the end of the repair");
+        lateness.settle(false, true, now);
+        lateness.settle(false, true, now);
+        assert!(!lateness.is_late(now + LATE), "too late");
+        lateness.settle(false, false, now);
+        assert!(!lateness.is_late(now), "a freeze was undone");
     }
 
     #[tokio::test]

@@ -32,7 +32,8 @@ const BEARING: Duration = Duration::from_secs(60);
 /// Grid and reach of time zones: a real-time clock that is off by a multiple of this keeps local time.
 const ZONE: i64 = 15 * 60;
 const ZONES: i64 = 14 * 3600;
-/// Interval of reads while looking for the edge of a second, and thereby the error of what is found.
+/// Interval of reads while looking for the edge of a second, and thereby the error of what is found; a machine that
+/// is busy or emulated makes it longer.
 const EDGE: Duration = Duration::from_millis(10);
 /// An edge comes within this time.
 const EDGE_LIMIT: Duration = Duration::from_millis(1100);
@@ -117,7 +118,7 @@ struct Offset {
     /// Seconds, for a clock that keeps local time.
     zone: i64,
     /// Nanoseconds, for a clock whose seconds begin at other moments: that of QEMU is late by the fraction of a
-    /// second at which QEMU was started, for ever.
+    /// second at which the guest was booted, for ever and over every pause.
     phase: i64,
 }
 
@@ -179,11 +180,18 @@ impl Clocks {
             state.bearing = Some(now);
             return None;
         };
-        let noticed = last.pause(now).filter(|paused| is_sure(*paused, last, now));
+        let noticed = last.sure_pause(now);
         if noticed.is_some() || now.running > last.running + BEARING {
             state.bearing = Some(now);
         }
         noticed
+    }
+
+    /// Says whether [`Clocks::surely_paused`] would tell of a pause, and leaves it to be told.
+    pub fn shows_pause(&self) -> bool {
+        let state = self.state();
+        let now = self.bearing(state.offset);
+        state.bearing.zip(now).is_some_and(|(last, now)| last.sure_pause(now).is_some())
     }
 
     /// As [`Clocks::surely_paused`], but asks the real-time clock once a second at most; in between it costs one read
@@ -247,11 +255,15 @@ impl Clocks {
     async fn edge(&self) -> Option<Sample> {
         let first = self.sample().filter(|sample| sample.source == Source::Rtc)?;
         let began = Instant::now();
+        let mut asked = began;
         while began.elapsed() < EDGE_LIMIT {
             tokio::time::sleep(EDGE).await;
+            let before = std::mem::replace(&mut asked, Instant::now());
             match self.sample() {
                 Some(next) if next.wall != first.wall => {
-                    return Some(Sample { wall: next.wall + EDGE / 2, grain: EDGE, ..next });
+                    // It came since the last read, which a busy machine makes longer ago than was meant.
+                    let within = before.elapsed();
+                    return Some(Sample { wall: next.wall + within / 2, grain: within, ..next });
                 }
                 _ => {}
             }
@@ -335,6 +347,11 @@ impl Bearing {
         let passed = now.sample.wall.saturating_sub(self.sample.wall);
         (self.sample.source == now.sample.source)
             .then(|| passed.saturating_sub(now.running.saturating_sub(self.running)))
+    }
+
+    /// As [`Bearing::pause`], where it is no drift and no grain for sure.
+    fn sure_pause(self, now: Self) -> Option<Duration> {
+        self.pause(now).filter(|paused| is_sure(*paused, self, now))
     }
 }
 
