@@ -83,6 +83,12 @@ impl Files {
         self.run(user, move || work(&path)).await
     }
 
+    /// Reads a small regular file of which memory has all, without waiting; `None` where that cannot be.
+    #[must_use]
+    pub fn warm(&self, path: &Path, most: usize) -> Option<(std::fs::Metadata, Vec<u8>)> {
+        if self.access == Access::Root { crate::sys::warm::content(path, most) } else { None }
+    }
+
     /// Runs blocking `work` on this thread with the rights that `user` has here.
     ///
     /// # Errors
