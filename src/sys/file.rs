@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
+use nix::libc;
 use rustix::fs::{AtFlags, CWD, FallocateFlags, MemfdFlags, Mode, OFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 
@@ -163,6 +164,21 @@ pub fn copy(from: &File, mut from_at: u64, to: &File, mut to_at: u64, length: u6
 /// As pread(2), without EINTR.
 pub fn read_at(file: &File, buffer: &mut Vec<u8>, at: u64, most: usize) -> io::Result<usize> {
     fill(buffer, most, |space, done| Ok(rustix::io::pread(file, space, at + done as u64)?.0.len()))
+}
+
+/// As [`read_at`], but gives only what memory has and waits for no disk (`RWF_NOWAIT`, readv(2)).
+///
+/// # Errors
+/// `EAGAIN` when memory has nothing, `EOPNOTSUPP` where the filesystem cannot tell.
+pub fn read_warm(file: &File, buffer: &mut Vec<u8>, at: u64, most: usize) -> io::Result<usize> {
+    fill(buffer, most, |space, done| {
+        let part = libc::iovec { iov_base: space.as_mut_ptr().cast(), iov_len: space.len() };
+        let at = libc::off_t::try_from(at + done as u64).map_err(|_| Errno::INVAL)?;
+        #[expect(unsafe_code, reason = "the wrappers of this call want memory that is initialised")]
+        // SAFETY: the kernel stores at most `iov_len` bytes at `iov_base`, which is `space`; both outlive the call.
+        let count = unsafe { libc::preadv2(file.as_raw_fd(), &raw const part, 1, at, libc::RWF_NOWAIT) };
+        usize::try_from(count).map_err(|_| Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO))
+    })
 }
 
 /// Appends up to `most` bytes from the file's position, for files that have no offsets; counts them.

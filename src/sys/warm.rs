@@ -1,12 +1,11 @@
 //! What can be looked at and read without waiting for a disk or a server.
 
 use std::fs::{File, Metadata};
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
-use rustix::io::{ReadWriteFlags, preadv2};
 
 /// Every step is in memory and on the filesystem of `/` (openat2(2); `RESOLVE_CACHED` since Linux 5.12, older kernels
 /// refuse it).
@@ -38,10 +37,11 @@ pub fn content(path: &Path, most: usize) -> Option<(Metadata, Vec<u8>)> {
     let found = place.metadata().ok()?;
     let size = usize::try_from(found.len()).ok().filter(|size| found.is_file() && (1..=most).contains(size))?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOATIME | OFlags::CLOEXEC;
-    let file = rustix::fs::open(format!("/proc/self/fd/{}", place.as_raw_fd()), flags, Mode::empty()).ok()?;
+    let again = format!("/proc/self/fd/{}", place.as_raw_fd());
+    let file = File::from(rustix::fs::open(again, flags, Mode::empty()).ok()?);
     // One more than there should be: what grows meanwhile is as long as it was when it was looked at.
-    let mut bytes = vec![0; size + 1];
-    let read = preadv2(&file, &mut [IoSliceMut::new(&mut bytes)], 0, ReadWriteFlags::NOWAIT).ok()?;
+    let mut bytes = Vec::new();
+    let read = super::file::read_warm(&file, &mut bytes, 0, size + 1).ok()?;
     bytes.truncate(size);
     (read >= size).then_some((found, bytes))
 }
