@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use bytes::Bytes;
 use http::Request;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::TokioTimer;
 use nix::libc;
 use tower::{Service, ServiceExt};
 
@@ -23,6 +24,7 @@ use super::bind::{Listener, Stream};
 use super::connections::{Answering, Connections, Entered};
 use super::head::{Busy, TimedHead};
 use super::part::{self, Ended, Lent};
+use super::served::{Served, Versions};
 use crate::base::{Arrived, Lives, Tasks};
 
 /// Bounds of a connection.
@@ -60,7 +62,7 @@ where
     A: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     A::Future: Send,
 {
-    let server = server(settings, tasks);
+    let versions = Arc::new(versions(settings, tasks));
     let (spawner, connections) = (tasks.clone(), connections.clone());
     let tcp = listener.local_tcp().is_some();
     tasks.spawn(async move {
@@ -72,7 +74,7 @@ where
                     }
                     let entered = connections.enter();
                     let lives = connections.lives().fresh();
-                    spawner.spawn(connection(stream, app.clone(), server.clone(), settings, entered, lives));
+                    spawner.spawn(connection(stream, app.clone(), Arc::clone(&versions), settings, entered, lives));
                 }
                 Err(error) if is_shortage(&error) => {
                     tracing::warn!(%error, "cannot accept connections for now");
@@ -89,25 +91,25 @@ fn is_shortage(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
-fn server(settings: Settings, tasks: &Tasks) -> Builder<Spawner> {
-    let mut server = Builder::new(Spawner(tasks.clone()));
+fn versions(settings: Settings, tasks: &Tasks) -> Versions<Spawner> {
+    let mut http1 = http1::Builder::new();
     // Its own timer would be set anew for each request; `TimedHead` has one.
-    server.http1().header_read_timeout(None).half_close(false).max_buf_size(BUFFER);
-    server
-        .http2()
+    http1.header_read_timeout(None).half_close(false).max_buf_size(BUFFER);
+    let mut http2 = http2::Builder::new(Spawner(tasks.clone()));
+    http2
         .timer(TokioTimer::new())
         .keep_alive_interval(settings.ping)
         .keep_alive_timeout(PING_ANSWER)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(STREAMS);
-    server
+    Versions { http1, http2 }
 }
 
 async fn connection<A>(
     stream: Stream,
     app: A,
-    server: Builder<Spawner>,
+    versions: Arc<Versions<Spawner>>,
     settings: Settings,
     entered: Entered,
     lives: Lives,
@@ -117,7 +119,7 @@ async fn connection<A>(
 {
     let (stream, back) = Lent::new(stream);
     let busy = Busy::default();
-    let stream = TokioIo::new(TimedHead::new(stream, busy.clone(), settings.head, settings.idle));
+    let stream = TimedHead::new(stream, busy.clone(), settings.head, settings.idle);
     let visit = entered.visit();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Arrived(std::time::Instant::now()));
@@ -134,10 +136,7 @@ async fn connection<A>(
             }
         }
     });
-    // Passed on by value it would have a place in each of the futures around it, for as long as it is open.
-    let mut served = Box::pin(server.serve_connection(stream, service));
-    let ended = part::drive(served.as_mut(), visit, lives).await;
-    drop(served);
+    let ended = part::drive(Served::new(stream, service, versions), visit, lives).await;
     if ended == Ended::Parted
         && let Ok(stream) = back.await
     {

@@ -4,20 +4,32 @@
 //! may not (a slow head is an attack or a dead client). hyper has one timer for both, and sets it anew for each
 //! request, which costs two system calls; so it has none here, and this wrapper has one timer a connection, which is
 //! set anew only where it would come too late. When it comes too early it is set to the rest.
+//!
+//! The first bytes tell the version of HTTP. They are read here, and handed over with what follows them in one read:
+//! hyper takes a second read for a sign that its buffer of 8 KiB is too small.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// First bytes of an HTTP/2 connection (RFC 9113, 3.4). It has no heads in this sense.
-const HTTP2: &[u8] = b"PRI";
+const HTTP2: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What the first bytes of a connection say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http1,
+    Http2,
+    /// There are none: the client has left.
+    None,
+}
 
 /// Tells the connection that a request is being answered, so bytes that come are not a slow head.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +76,9 @@ pub(super) struct TimedHead<S> {
     idle: Duration,
     wait: Wait,
     timer: Option<Pin<Box<Sleep>>>,
-    fresh: bool,
+    /// First bytes, of which `known` are there, until they are handed over.
+    start: [u8; HTTP2.len()],
+    known: usize,
     http2: bool,
 }
 
@@ -73,20 +87,16 @@ impl<S> TimedHead<S> {
     /// `idle` again. Needs a running runtime.
     pub(super) fn new(stream: S, busy: Busy, limit: Duration, idle: Duration) -> Self {
         let wait = Wait::Silence { since: Instant::now(), count: 0 };
-        Self { stream, busy, limit, idle, wait, timer: None, fresh: true, http2: false }
+        Self { stream, busy, limit, idle, wait, timer: None, start: [0; HTTP2.len()], known: 0, http2: false }
     }
 
     /// Learns from what was just read what is waited for now.
-    fn turn(&mut self, read: &[u8]) {
-        if self.fresh && !read.is_empty() {
-            self.fresh = false;
-            self.http2 = read.starts_with(HTTP2);
-        }
+    fn turn(&mut self, came: bool) {
         let (busy, count) = self.busy.get();
         self.wait = match self.wait {
             _ if self.http2 || busy => Wait::Unbounded,
             Wait::Head { count: began, .. } if began == count => self.wait,
-            _ if !read.is_empty() => Wait::Head { since: Instant::now(), count },
+            _ if came => Wait::Head { since: Instant::now(), count },
             Wait::Silence { count: began, .. } if began == count => self.wait,
             _ => Wait::Silence { since: Instant::now(), count },
         };
@@ -113,16 +123,48 @@ impl<S> TimedHead<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for TimedHead<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
+impl<S: AsyncRead + Unpin> TimedHead<S> {
+    /// Reads as much as tells the version; to be called before anything else is read, until it is ready.
+    pub(super) fn poll_version(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Version>> {
+        while self.known < HTTP2.len() && HTTP2.starts_with(&self.start[..self.known]) {
+            let mut start = self.start;
+            let mut rest = ReadBuf::new(&mut start[self.known..]);
+            ready!(self.poll_stream(cx, &mut rest))?;
+            let read = rest.filled().len();
+            if read == 0 {
+                return Poll::Ready(Ok(if self.known == 0 { Version::None } else { Version::Http1 }));
+            }
+            self.start = start;
+            self.known += read;
+        }
+        self.http2 = self.start == *HTTP2;
+        Poll::Ready(Ok(if self.http2 { Version::Http2 } else { Version::Http1 }))
+    }
+
+    fn poll_stream(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        this.turn(&buffer.filled()[before..]);
-        if polled.is_pending() && this.poll_late(cx).is_ready() {
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.turn(buffer.filled().len() > before);
+        if polled.is_pending() && self.poll_late(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         polled
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for TimedHead<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.known == 0 {
+            return self.poll_stream(cx, buffer);
+        }
+        let (known, given) = (self.known, self.known.min(buffer.remaining()));
+        buffer.put_slice(&self.start[..given]);
+        self.start.copy_within(given..known, 0);
+        self.known -= given;
+        match self.poll_stream(cx, buffer) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(())),
+        }
     }
 }
 
@@ -161,6 +203,48 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(30);
     const IDLE: Duration = Duration::from_secs(640);
 
+    async fn version<S: AsyncRead + Unpin>(server: &mut TimedHead<S>) -> Version {
+        std::future::poll_fn(|cx| server.poll_version(cx)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_first_bytes_tell_the_version_and_come_with_those_behind_them() {
+        for (sent, expected) in [
+            (&b"GET / HTTP/1.1"[..], Version::Http1),
+            (b"PUT / HTTP/1.1", Version::Http1),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nmore", Version::Http2),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r", Version::Http1),
+            (b"PRI * HTTP/2.0", Version::Http1),
+            (b"P", Version::Http1),
+            (b"X", Version::Http1),
+            (b"", Version::None),
+        ] {
+            let (mut client, server) = duplex(100);
+            let mut server = TimedHead::new(server, Busy::default(), LIMIT, IDLE);
+            client.write_all(sent).await.unwrap();
+            drop(client);
+            assert_eq!(version(&mut server).await, expected, "{sent:?}");
+            let mut buffer = [0; 40];
+            assert_eq!(server.read(&mut buffer).await.unwrap(), sent.len());
+            assert_eq!(&buffer[..sent.len()], sent);
+            assert_eq!(server.read(&mut buffer).await.unwrap(), 0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn first_bytes_that_trickle_in_are_a_head_and_none_at_all_a_silence() {
+        let (mut client, server) = duplex(100);
+        let mut server = TimedHead::new(server, Busy::default(), LIMIT, IDLE);
+        assert!(tokio::time::timeout(LIMIT * 10, version(&mut server)).await.is_err());
+        for byte in [b"P", b"R"] {
+            client.write_all(byte).await.unwrap();
+            assert!(tokio::time::timeout(LIMIT / 3, version(&mut server)).await.is_err());
+        }
+        let waited = std::future::poll_fn(|cx| server.poll_version(cx));
+        let error = tokio::time::timeout(LIMIT, waited).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_head_that_trickles_in_is_given_up_long_before_a_silent_connection() {
         let (mut client, server) = duplex(100);
@@ -183,12 +267,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_body_an_http2_connection_and_a_pause_between_requests_may_take_their_time() {
-        for (first, requests) in [(&b"PRI * HTTP/2.0"[..], 0), (b"POST", 1), (b"GET", 2)] {
+        for (first, requests) in [(&HTTP2[..], 0), (b"POST", 1), (b"GET", 2)] {
             let (mut client, server) = duplex(100);
             let state = Busy::default();
             let mut server = TimedHead::new(server, state.clone(), LIMIT, IDLE);
-            let mut buffer = [0; 20];
+            let mut buffer = [0; 40];
             client.write_all(first).await.unwrap();
+            version(&mut server).await;
             assert_eq!(server.read(&mut buffer).await.unwrap(), first.len());
             if requests > 0 {
                 state.begin();

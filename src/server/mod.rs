@@ -2,7 +2,7 @@
 //!
 //! - [`address`] where to listen, [`bind`](mod@bind) doing it, [`accept`] one task a connection
 //! - [`connections`] which are open, `part` how they end before a pause
-//! - `head` the time that a client has for a request head
+//! - `head` the time that a client has for a request head, `served` the version of HTTP that it speaks
 //! - `linger` reading on, so that a refusal reaches a client that still sends
 //! - `activity` which requests are use of the guest
 //! - [`stack`] the order of the layers, with reasons: [`cors`], `admission`, [`auth`], then the faces
@@ -18,6 +18,7 @@ pub mod cors;
 mod head;
 mod linger;
 mod part;
+mod served;
 pub mod stack;
 
 pub use accept::{Settings, serve};

@@ -4,18 +4,19 @@
 //! finish in time is cut. A control request, such as the freeze itself, is always answered first. What was written
 //! is then given a moment to arrive at the other end, since a socket buffer in a snapshot reaches nobody.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::bind::{Connection, Stream};
 use super::connections::Visit;
+use super::served::{Broken, Served};
 use crate::base::{Lives, Phase};
 use crate::sys::socket;
 
@@ -41,10 +42,9 @@ pub(super) enum Ended {
 }
 
 /// Serves a connection to its end, which the next pause brings at the latest.
-pub(super) async fn drive<C>(mut connection: Pin<&mut C>, visit: &Visit, mut lives: Lives) -> Ended
+pub(super) async fn drive<'a, T, S, E>(mut connection: Served<'a, T, S, E>, visit: &Visit, mut lives: Lives) -> Ended
 where
-    C: GracefulConnection,
-    C::Error: std::fmt::Debug,
+    Served<'a, T, S, E>: Future<Output = Result<(), Broken>>,
 {
     let fresh = lives.now().phase == Phase::Freezing;
     let pause = async {
@@ -58,7 +58,7 @@ where
     tokio::select! {
         // A request may have come while the agent was busy, and be read only now that its time is up.
         biased;
-        result = connection.as_mut() => {
+        result = &mut connection => {
             if let Err(error) = result {
                 // Clients leave in the middle all the time.
                 tracing::trace!(?error, "connection ended");
@@ -67,9 +67,9 @@ where
         }
         () = pause => {}
     }
-    connection.as_mut().graceful_shutdown();
+    connection.shut_down();
     loop {
-        match timeout(GRACE, connection.as_mut()).await {
+        match timeout(GRACE, &mut connection).await {
             Ok(Ok(())) => return Ended::Parted,
             Ok(Err(_)) => return Ended::Cut,
             Err(_) => visit.cut(),
@@ -78,7 +78,7 @@ where
             return Ended::Cut;
         }
         tokio::select! {
-            result = connection.as_mut() => return if result.is_ok() { Ended::Parted } else { Ended::Cut },
+            result = &mut connection => return if result.is_ok() { Ended::Parted } else { Ended::Cut },
             // Its answer gets the same grace to go out.
             () = visit.controlled() => {}
         }
