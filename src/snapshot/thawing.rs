@@ -334,7 +334,9 @@ impl Driver {
         self.notifier.write_generation(resumed)
     }
 
-    /// What can wait until programs run.
+    /// What can wait until programs run. Apart, so that what it starts takes no stack of the thaw: each page of that is
+    /// read from the snapshot.
+    #[inline(never)]
     fn afterwards(&self, mended: Mended, options: &Thaw, context: Context, hooked: bool) {
         if mended.source == Source::Host {
             self.calibrate();

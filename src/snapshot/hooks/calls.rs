@@ -101,7 +101,8 @@ impl Hooks {
         for Found { name, hook } in found {
             let outcome = match hook {
                 Err(error) => Some(Outcome::at_once(name, error)),
-                Ok(hook) => self.call(event, name, hook, deadline, context).await,
+                // Most guests have none: its place is made only here, not in every freeze and thaw.
+                Ok(hook) => Box::pin(self.call(event, name, hook, deadline, context)).await,
             };
             let Some(outcome) = outcome else { continue };
             log(event, &outcome);
