@@ -12,8 +12,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::Request;
 use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper_util::rt::TokioTimer;
 use nix::libc;
 use tower::{Service, ServiceExt};
@@ -24,7 +23,7 @@ use super::bind::{Listener, Stream};
 use super::connections::{Answering, Connections, Entered};
 use super::head::{Busy, TimedHead};
 use super::part::{self, Ended, Lent};
-use super::served::{Served, Versions};
+use super::served::Served;
 use crate::base::{Arrived, Lives, Tasks};
 
 /// Bounds of a connection.
@@ -46,8 +45,6 @@ impl Default for Settings {
 
 /// How long a ping may stay unanswered.
 const PING_ANSWER: Duration = Duration::from_secs(20);
-/// Longest head of an HTTP/1.1 request, and bytes of an answer that wait for a client that does not read.
-const BUFFER: usize = 128 << 10;
 /// HTTP/2 windows: enough for one full-speed stream on a fast network, and for the streams of one connection.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
@@ -62,7 +59,7 @@ where
     A: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     A::Future: Send,
 {
-    let versions = Arc::new(versions(settings, tasks));
+    let http2 = Arc::new(http2(settings, tasks));
     let (spawner, connections) = (tasks.clone(), connections.clone());
     let tcp = listener.local_tcp().is_some();
     tasks.spawn(async move {
@@ -74,7 +71,7 @@ where
                     }
                     let entered = connections.enter();
                     let lives = connections.lives().fresh();
-                    spawner.spawn(connection(stream, app.clone(), Arc::clone(&versions), settings, entered, lives));
+                    spawner.spawn(connection(stream, app.clone(), Arc::clone(&http2), settings, entered, lives));
                 }
                 Err(error) if is_shortage(&error) => {
                     tracing::warn!(%error, "cannot accept connections for now");
@@ -91,10 +88,7 @@ fn is_shortage(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
-fn versions(settings: Settings, tasks: &Tasks) -> Versions<Spawner> {
-    let mut http1 = http1::Builder::new();
-    // Its own timer would be set anew for each request; `TimedHead` has one.
-    http1.header_read_timeout(None).half_close(false).max_buf_size(BUFFER);
+fn http2(settings: Settings, tasks: &Tasks) -> http2::Builder<Spawner> {
     let mut http2 = http2::Builder::new(Spawner(tasks.clone()));
     http2
         .timer(TokioTimer::new())
@@ -103,13 +97,13 @@ fn versions(settings: Settings, tasks: &Tasks) -> Versions<Spawner> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(STREAMS);
-    Versions { http1, http2 }
+    http2
 }
 
 async fn connection<A>(
     stream: Stream,
     app: A,
-    versions: Arc<Versions<Spawner>>,
+    http2: Arc<http2::Builder<Spawner>>,
     settings: Settings,
     entered: Entered,
     lives: Lives,
@@ -120,27 +114,32 @@ async fn connection<A>(
     let (stream, back) = Lent::new(stream);
     let busy = Busy::default();
     let stream = TimedHead::new(stream, busy.clone(), settings.head, settings.idle);
-    let visit = entered.visit();
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+    let visit = Arc::clone(entered.visit());
+    let service = move |mut request: Request<Body>| {
         request.extensions_mut().insert(Arrived(std::time::Instant::now()));
         let guard = Guard::new(&busy, visit.answering(is_control(request.uri().path())));
-        let answer = app.clone().oneshot(request.map(Body::new));
-        async move {
-            tokio::select! {
-                biased;
-                Ok(mut response) = answer => {
-                    let lasting = response.extensions_mut().remove();
-                    Ok(response.map(|body| Guarded::new(body, guard, lasting)))
-                }
-                () = guard.answering.cut() => Err(Cut),
-            }
-        }
-    });
-    let ended = part::drive(Served::new(stream, service, versions), visit, lives).await;
+        answered(app.clone().oneshot(request), guard)
+    };
+    let ended = part::drive(Served::new(stream, service, http2), entered.visit(), lives).await;
     if ended == Ended::Parted
         && let Ok(stream) = back.await
     {
         part::arrived(stream).await;
+    }
+}
+
+/// Awaits an answer, unless a pause comes first.
+async fn answered<F>(answer: F, guard: Guard) -> Result<Response<Guarded>, Cut>
+where
+    F: Future<Output = Result<Response, Infallible>>,
+{
+    tokio::select! {
+        biased;
+        Ok(mut response) = answer => {
+            let lasting = response.extensions_mut().remove();
+            Ok(response.map(|body| Guarded::new(body, guard, lasting)))
+        }
+        () = guard.answering.cut() => Err(Cut),
     }
 }
 

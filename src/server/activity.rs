@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::body::Body;
 use axum::response::Response;
-use http::{Method, StatusCode};
+use http::{Method, Request, StatusCode};
 
 use super::admission::is_control;
 use crate::activity::{Happening, Pulse, Turn};
@@ -14,24 +13,22 @@ use crate::activity::{Happening, Pulse, Turn};
 #[derive(Clone, Debug)]
 pub(super) struct Lasting(#[expect(dead_code, reason = "held for its end")] Arc<Turn>);
 
-/// Counts requests that somebody makes who uses the guest. It stands behind the token, so that strangers keep no guest
-/// awake.
-pub(super) async fn count(State(pulse): State<Pulse>, request: Request, next: Next) -> Response {
+/// Counts a request that somebody makes who uses the guest. To be asked behind the token, so that strangers keep no
+/// guest awake.
+pub(super) fn begin(pulse: &Pulse, request: &Request<Body>) -> Option<Turn> {
     let path = request.uri().path();
-    if is_silent(path) {
-        return next.run(request).await;
-    }
     let upload = request.method() == Method::POST && matches!(path, "/files" | "/files/compose");
-    let turn = pulse.turn(upload);
-    let mut response = next.run(request).await;
+    (!is_silent(path)).then(|| pulse.turn(upload))
+}
+
+/// Lets it count until the body of its answer is gone.
+pub(super) fn end(pulse: &Pulse, turn: Turn, response: &mut Response) {
     // `/files` checks its own proof.
     if response.status() == StatusCode::UNAUTHORIZED {
-        turn.never();
-        return response;
+        return turn.never();
     }
     pulse.mark(Happening::Rpc);
     response.extensions_mut().insert(Lasting(Arc::new(turn)));
-    response
 }
 
 /// Tells what hosts and monitors ask, and what controls the guest: none of it is use.

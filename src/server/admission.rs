@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, Request, StatusCode, Version, header};
 
 use super::auth::TOKEN;
 use crate::base::admission::Refused;
@@ -25,7 +24,7 @@ const START: &str = "/process.Process/Start";
 /// The call that tells what is going on.
 const GET: &str = "/thawd.v1.Activity/Get";
 
-/// Keeps what the layer looks at.
+/// Keeps what an admission looks at.
 #[derive(Debug)]
 pub(super) struct Door {
     pub(super) admission: Admission,
@@ -48,23 +47,20 @@ fn is_always_answered(path: &str) -> bool {
         || path.starts_with("/grpc.health.v1.Health/")
 }
 
-/// Lets requests in at once, when programs run again, or never.
-///
-/// It stands before the token: a thaw may bring a new one, and the request that wakes the sandbox has it already.
-/// While a request waits its body is not read.
-pub(super) async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    if is_always_answered(request.uri().path()) || door.leaves_to_service(&request) {
-        return next.run(request).await;
-    }
-    match door.admission.enter().await {
-        Ok(()) => next.run(request).await,
-        Err(refused) => door.refuse(request, refused),
-    }
-}
-
 impl Door {
+    /// Says whether a request is answered whatever the guest does. To be asked before the token: a thaw may bring a new
+    /// one, and the request that wakes the sandbox has it already.
+    pub(super) fn is_open(&self, request: &Request<Body>) -> bool {
+        is_always_answered(request.uri().path()) || self.leaves_to_service(request)
+    }
+
+    /// Lets a request in at once, when programs run again, or never. While it waits its body is not read.
+    pub(super) async fn enter(&self) -> Result<(), Refused> {
+        self.admission.enter().await
+    }
+
     /// Says whether the service decides, which can only be asked with the token that is still in force.
-    fn leaves_to_service(&self, request: &Request) -> bool {
+    fn leaves_to_service(&self, request: &Request<Body>) -> bool {
         let offered = request.headers().get(TOKEN).map(HeaderValue::as_bytes);
         request.uri().path() == START
             && self.admission.lives().now().phase != Phase::Running
@@ -72,11 +68,11 @@ impl Door {
     }
 
     /// Answers in the caller's own protocol, and closes the connection: it belongs to a life that ends.
-    fn refuse(&self, request: Request, refused: Refused) -> Response {
+    pub(super) fn refuse(&self, request: Request<Body>, refused: Refused) -> Response {
         let path = request.uri().path();
         let mut response = if self.services.iter().any(|service| path.starts_with(service.as_str())) {
             let status = crate::rpc::status::from_failure(&refused);
-            crate::wire::refuse(request.headers(), status).map(axum::body::Body::new)
+            crate::wire::refuse(request.headers(), status).map(Body::new)
         } else {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, refused.to_string()).into_response()
         };

@@ -1,11 +1,8 @@
 //! Who is there: the access token first, then the user that the request names.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 
 use crate::http::status::Refusal;
 use crate::identity::{Accounts, Caller, Gate};
@@ -16,13 +13,12 @@ pub(super) const TOKEN: &str = "x-access-token";
 const NO_TOKEN: &str = "unauthorized access, please provide a valid access token or method signing if supported";
 
 /// Refuses requests without the token, but for the four that prove themselves otherwise or need no proof.
-pub async fn token(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
+pub(super) fn token(gate: &Gate, request: &Request<Body>) -> Result<(), Box<Response>> {
     let offered = request.headers().get(TOKEN).map(http::HeaderValue::as_bytes);
     if gate.admits(offered) || is_open(request.method(), request.uri().path()) {
-        return next.run(request).await;
+        return Ok(());
     }
-    super::let_finish(request);
-    Refusal::new(StatusCode::UNAUTHORIZED, NO_TOKEN).into_response()
+    Err(Box::new(Refusal::new(StatusCode::UNAUTHORIZED, NO_TOKEN).into_response()))
 }
 
 /// `/files` checks token or signature itself; `/init` brings the token.
@@ -37,20 +33,14 @@ fn is_open(method: &Method, path: &str) -> bool {
 
 /// Looks up the user of `Authorization: Basic` (the password is ignored) and hands it on as [`Caller`]; an account
 /// that does not exist is refused in the caller's own protocol, on every route.
-pub async fn user(State(accounts): State<Arc<Accounts>>, mut request: Request, next: Next) -> Response {
+pub(super) fn user(accounts: &Accounts, request: &mut Request<Body>) -> Result<(), Box<Response>> {
     let find = |name: String| accounts.table().and_then(|table| Ok(Caller::Named(table.user(&name)?, table)));
-    let caller = match basic_user(request.headers()).map(find) {
-        None => Caller::Default,
-        Some(Ok(named)) => named,
-        Some(Err(error)) => {
-            let status = crate::rpc::status::from_failure(&error);
-            let refusal = crate::wire::refuse(request.headers(), status).map(axum::body::Body::new);
-            super::let_finish(request);
-            return refusal;
-        }
-    };
+    let caller = basic_user(request.headers()).map_or(Ok(Caller::Default), find).map_err(|error| {
+        let status = crate::rpc::status::from_failure(&error);
+        Box::new(crate::wire::refuse(request.headers(), status).map(Body::new))
+    })?;
     request.extensions_mut().insert(caller);
-    next.run(request).await
+    Ok(())
 }
 
 fn basic_user(headers: &HeaderMap) -> Option<String> {

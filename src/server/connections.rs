@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::activity::Pulse;
 use crate::base::Lives;
@@ -27,9 +27,9 @@ struct Open {
 /// Knows what one connection is busy with.
 #[derive(Debug, Default)]
 pub(super) struct Visit {
-    turns: watch::Sender<Turns>,
-    /// Set when requests that control nothing have to end.
-    cut: watch::Sender<bool>,
+    turns: Mutex<Turns>,
+    /// Told of each change.
+    changed: Notify,
 }
 
 /// Counts the requests that are being answered.
@@ -42,6 +42,8 @@ struct Turns {
     begun: bool,
     /// The connection is closed, and everything written to it has arrived.
     gone: bool,
+    /// Requests that control nothing have to end.
+    cut: bool,
 }
 
 /// Keeps a connection counted.
@@ -83,7 +85,7 @@ impl Connections {
             }
         };
         let _ = tokio::time::timeout(limit, all).await;
-        visits.iter().filter(|visit| !visit.turns.borrow().is_parted()).count()
+        visits.iter().filter(|visit| !visit.turns().is_parted()).count()
     }
 
     /// Says that a TCP connection was accepted.
@@ -124,14 +126,14 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         self.open.lock().remove(&self.id);
-        self.visit.turns.send_modify(|turns| turns.gone = true);
+        self.visit.change(|turns| turns.gone = true);
     }
 }
 
 impl Visit {
     /// Counts a request in.
     pub(super) fn answering(self: &Arc<Self>, control: bool) -> Answering {
-        self.turns.send_modify(|turns| {
+        self.change(|turns| {
             turns.begun = true;
             *turns.count(control) += 1;
         });
@@ -144,7 +146,7 @@ impl Visit {
     }
 
     pub(super) fn is_controlling(&self) -> bool {
-        self.turns.borrow().control > 0
+        self.turns().control > 0
     }
 
     /// Waits until no control request is being answered.
@@ -154,12 +156,27 @@ impl Visit {
 
     /// Ends what does not control anything.
     pub(super) fn cut(&self) {
-        self.cut.send_replace(true);
+        self.change(|turns| turns.cut = true);
     }
 
-    async fn until(&self, test: impl FnMut(&Turns) -> bool) {
-        // The sender is ours, so there is always an end to this wait.
-        let _ = self.turns.subscribe().wait_for(test).await;
+    fn turns(&self) -> Turns {
+        *self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Turns)) {
+        change(&mut self.turns.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_waiters();
+    }
+
+    async fn until(&self, test: impl Fn(&Turns) -> bool) {
+        loop {
+            // Told of what changes from here on, even before it is polled.
+            let changed = self.changed.notified();
+            if test(&self.turns()) {
+                return;
+            }
+            changed.await;
+        }
     }
 }
 
@@ -172,19 +189,16 @@ impl Turns {
 impl Answering {
     /// Says whether this request has to end unfinished.
     pub(super) fn is_cut(&self) -> bool {
-        !self.control && *self.visit.cut.borrow()
+        !self.control && self.visit.turns().cut
     }
 
     /// Comes when this request has to end unfinished; never for one of control.
     pub(super) fn cut(&self) -> impl Future<Output = ()> + Send + use<> {
-        let cut = (!self.control).then(|| self.visit.cut.subscribe());
+        let visit = (!self.control).then(|| Arc::clone(&self.visit));
         async move {
-            let told = match cut {
-                Some(mut cut) => cut.wait_for(|cut| *cut).await.is_ok(),
-                None => false,
-            };
-            if !told {
-                std::future::pending().await
+            match visit {
+                Some(visit) => visit.until(|turns| turns.cut).await,
+                None => std::future::pending().await,
             }
         }
     }
@@ -192,7 +206,7 @@ impl Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.visit.turns.send_modify(|turns| *turns.count(self.control) -= 1);
+        self.visit.change(|turns| *turns.count(self.control) -= 1);
     }
 }
 

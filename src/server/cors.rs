@@ -3,10 +3,9 @@
 //! tower-http's layer answers a preflight with 200, takes every OPTIONS for one, and names the origin in answers to
 //! requests that have none; browsers do not mind, clients that compare answers do.
 
-use axum::extract::Request;
-use axum::middleware::Next;
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
 const METHODS: HeaderValue = HeaderValue::from_static("HEAD, GET, POST, PUT, PATCH, DELETE");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
@@ -16,21 +15,29 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 const ANY: HeaderValue = HeaderValue::from_static("*");
 
-/// Answers preflights before anybody asks who is there, and marks other answers for the browser.
-pub async fn cors(request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    let crossing = headers.contains_key(header::ORIGIN);
-    if request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
-        return preflight(headers, crossing);
+/// What a browser wants to know of the answer to a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Crossing(bool);
+
+impl Crossing {
+    /// Looks whether a request comes from another origin; a preflight, which asks for no more than that, is answered.
+    pub(super) fn of(request: &Request<Body>) -> Result<Self, Box<Response>> {
+        let headers = request.headers();
+        let crossing = headers.contains_key(header::ORIGIN);
+        if request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+            return Err(Box::new(preflight(headers, crossing)));
+        }
+        Ok(Self(crossing))
     }
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    vary(headers, header::ORIGIN);
-    if crossing {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+
+    /// Lets the browser hand the answer to the page.
+    pub(super) fn mark(self, headers: &mut HeaderMap) {
+        vary(headers, header::ORIGIN);
+        if self.0 {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        }
     }
-    response
 }
 
 fn preflight(request: &HeaderMap, crossing: bool) -> Response {

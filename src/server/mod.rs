@@ -2,7 +2,8 @@
 //!
 //! - [`address`] where to listen, [`bind`](mod@bind) doing it, [`accept`] one task a connection
 //! - [`connections`] which are open, `part` how they end before a pause
-//! - `head` the time that a client has for a request head, `served` the version of HTTP that it speaks
+//! - `head` the time that a client has for a request head, `served` the version of HTTP that it speaks, `http1` the one
+//!   that we speak ourselves
 //! - `linger` reading on, so that a refusal reaches a client that still sends
 //! - `activity` which requests are use of the guest
 //! - [`stack`] the order of the layers, with reasons: [`cors`], `admission`, [`auth`], then the faces
@@ -16,6 +17,7 @@ pub mod bind;
 pub mod connections;
 pub mod cors;
 mod head;
+mod http1;
 mod linger;
 mod part;
 mod served;

@@ -1,8 +1,4 @@
 //! One connection, served in the version of HTTP that its first bytes tell.
-//!
-//! hyper-util's `auto` does the same with one place for both versions: it is as large as HTTP/2 needs it, is polled from
-//! 28 KiB of stack, and reads the first request in two pieces, for which hyper doubles its buffer
-//! (docs/performance.md).
 
 use std::error::Error;
 use std::future::Future;
@@ -10,50 +6,49 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use axum::body::Body;
+use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use hyper::rt::bounds::Http2ServerConnExec;
-use hyper::server::conn::{http1, http2};
-use hyper::service::Service;
+use hyper::server::conn::http2;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::head::{TimedHead, Version};
+use super::http1;
 
 /// Why a connection ended early.
 pub(super) type Broken = Box<dyn Error + Send + Sync>;
-
-/// How each version is served.
-#[derive(Debug)]
-pub(super) struct Versions<E> {
-    pub(super) http1: http1::Builder,
-    pub(super) http2: http2::Builder<E>,
-}
 
 /// Serves a connection; ready when that has ended.
 pub(super) struct Served<'a, T, S, E>(State<'a, T, S, E>);
 
 enum State<'a, T, S, E> {
     /// What the client speaks is not known yet.
-    Opening(TimedHead<T>, S, Arc<Versions<E>>),
-    Open(Pin<Box<Open<'a>>>),
+    Opening(TimedHead<T>, S, Arc<http2::Builder<E>>),
+    Open(Pin<Box<dyn Open + Send + 'a>>),
     Ended,
 }
 
-type Open<'a> = dyn GracefulConnection<Error = hyper::Error, Output = hyper::Result<()>> + Send + 'a;
+/// A connection of either version.
+trait Open: Future<Output = Result<(), Broken>> {
+    /// Lets it end as soon as what is being answered is answered.
+    fn shut_down(self: Pin<&mut Self>);
+}
 
 impl<T, S, E> Served<'_, T, S, E> {
-    /// Prepares to serve what comes on `stream`.
-    pub(super) fn new(stream: TimedHead<T>, service: S, versions: Arc<Versions<E>>) -> Self {
-        Self(State::Opening(stream, service, versions))
+    /// Prepares to serve what comes on `stream`; HTTP/2 as `http2` says.
+    pub(super) fn new(stream: TimedHead<T>, service: S, http2: Arc<http2::Builder<E>>) -> Self {
+        Self(State::Opening(stream, service, http2))
     }
 
     /// Lets it end as soon as what is being answered is answered.
     pub(super) fn shut_down(&mut self) {
         match &mut self.0 {
             State::Opening(..) => self.0 = State::Ended,
-            State::Open(connection) => connection.as_mut().graceful_shutdown(),
+            State::Open(connection) => connection.as_mut().shut_down(),
             State::Ended => {}
         }
     }
@@ -62,16 +57,15 @@ impl<T, S, E> Served<'_, T, S, E> {
 // Nothing in it is pinned: what is open has a box of its own.
 impl<T, S, E> Unpin for Served<'_, T, S, E> {}
 
-impl<'a, T, S, E, B> Future for Served<'a, T, S, E>
+impl<'a, T, S, E, F, B, R> Future for Served<'a, T, S, E>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'a,
-    S::Error: Into<Broken>,
-    S::Future: Send + 'a,
-    B: Body + Send + 'static,
-    B::Data: Send,
+    S: Fn(Request<Body>) -> F + Send + 'a,
+    F: Future<Output = Result<Response<B>, R>> + Send + 'static,
+    R: Into<Broken>,
+    B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Broken>,
-    E: Http2ServerConnExec<S::Future, B> + Send + Unpin + 'a,
+    E: Http2ServerConnExec<F, B> + Send + Unpin + 'a,
 {
     type Output = Result<(), Broken>;
 
@@ -81,32 +75,80 @@ where
             self.open(version);
         }
         match &mut self.0 {
-            State::Open(connection) => connection.as_mut().poll(cx).map_err(Into::into),
+            State::Open(connection) => connection.as_mut().poll(cx),
             State::Opening(..) | State::Ended => Poll::Ready(Ok(())),
         }
     }
 }
 
-impl<'a, T, S, E, B> Served<'a, T, S, E>
+impl<'a, T, S, E, F, B, R> Served<'a, T, S, E>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>> + Send + 'a,
-    S::Error: Into<Broken>,
-    S::Future: Send + 'a,
-    B: Body + Send + 'static,
-    B::Data: Send,
+    S: Fn(Request<Body>) -> F + Send + 'a,
+    F: Future<Output = Result<Response<B>, R>> + Send + 'static,
+    R: Into<Broken>,
+    B: http_body::Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<Broken>,
-    E: Http2ServerConnExec<S::Future, B> + Send + Unpin + 'a,
+    E: Http2ServerConnExec<F, B> + Send + Unpin + 'a,
 {
     // Apart, so that the stack which this takes is not that of every poll.
     #[inline(never)]
     fn open(&mut self, version: Version) {
-        let State::Opening(stream, service, versions) = std::mem::replace(&mut self.0, State::Ended) else { return };
-        let stream = TokioIo::new(stream);
+        let State::Opening(stream, service, http2) = std::mem::replace(&mut self.0, State::Ended) else { return };
         self.0 = match version {
-            Version::Http1 => State::Open(Box::pin(versions.http1.serve_connection(stream, service))),
-            Version::Http2 => State::Open(Box::pin(versions.http2.serve_connection(stream, service))),
+            Version::Http1 => {
+                let service = move |request: Request<http1::Incoming<_>>| service(request.map(Body::new));
+                State::Open(Box::pin(http1::Connection::new(stream, service)))
+            }
+            Version::Http2 => {
+                let service = service_fn(move |request: Request<Incoming>| service(request.map(Body::new)));
+                State::Open(Box::pin(Http2(http2.serve_connection(TokioIo::new(stream), service))))
+            }
             Version::None => State::Ended,
         };
+    }
+}
+
+impl<T, S, B> Open for http1::Connection<T, S, B>
+where
+    Self: Future<Output = Result<(), Broken>>,
+{
+    fn shut_down(mut self: Pin<&mut Self>) {
+        http1::Connection::shut_down(&mut self);
+    }
+}
+
+/// hyper's connection, with our errors.
+struct Http2<T, S: HttpService<Incoming>, E>(http2::Connection<TokioIo<TimedHead<T>>, S, E>);
+
+impl<T, S, B, E> Future for Http2<T, S, E>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Broken>,
+    B: http_body::Body + 'static,
+    B::Error: Into<Broken>,
+    E: Http2ServerConnExec<S::Future, B> + Unpin,
+    http2::Connection<TokioIo<TimedHead<T>>, S, E>: Unpin,
+{
+    type Output = Result<(), Broken>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map_err(Into::into)
+    }
+}
+
+impl<T, S, B, E> Open for Http2<T, S, E>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Broken>,
+    B: http_body::Body + 'static,
+    B::Error: Into<Broken>,
+    E: Http2ServerConnExec<S::Future, B> + Unpin,
+    http2::Connection<TokioIo<TimedHead<T>>, S, E>: Unpin,
+{
+    fn shut_down(mut self: Pin<&mut Self>) {
+        Pin::new(&mut self.0).graceful_shutdown();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -126,7 +126,12 @@ impl http_body::Body for Reply {
             let Some(inner) = &mut self.inner else {
                 return Poll::Ready(None);
             };
-            match ready!(Pin::new(inner).poll_frame(cx)) {
+            let Poll::Ready(polled) = Pin::new(inner).poll_frame(cx) else {
+                // An answer that waits keeps no room for what comes.
+                self.ready = VecDeque::new();
+                return Poll::Pending;
+            };
+            match polled {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) => self.pass(chunk),
                     Err(frame) => {

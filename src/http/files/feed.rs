@@ -41,7 +41,8 @@ struct Inner {
     body: Body,
     inflate: Option<Inflate>,
     ended: bool,
-    /// Gave a piece without waiting: the next poll must let others run, and the form parser write.
+    /// Gave a piece without waiting: the next poll must let others run, and the form parser write, which takes all
+    /// that there is.
     eager: bool,
     /// Bytes that the form parser may take until it has found a head.
     head: Option<u64>,
@@ -143,7 +144,10 @@ impl Inner {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => match (frame.into_data(), &mut self.inflate) {
                     (Ok(data), Some(inflate)) => inflate.feed(data),
-                    (Ok(data), None) => return Poll::Ready(Some(Ok(data))),
+                    (Ok(data), None) => {
+                        self.eager = true;
+                        return Poll::Ready(Some(Ok(data)));
+                    }
                     // Trailers say nothing here.
                     (Err(_), _) => {}
                 },
