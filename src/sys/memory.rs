@@ -33,9 +33,11 @@ pub fn trim() {
 }
 
 /// Gives back what only the start needed: besides what [`trim`] does, the places of code, which the page cache keeps
-/// and maps again where it runs.
+/// and maps again where it runs. The heap begins a new part.
 pub fn settle() {
     trim();
+    #[cfg(target_env = "musl")]
+    HEAP.settle();
     let here = (settle as fn() as *const ()).addr();
     if let Some((code, _)) = around(&maps(), here).filter(|(_, rest)| rest.starts_with("r-xp ")) {
         drop_pages(code);
