@@ -14,7 +14,7 @@ use super::json;
 
 /// First buffer of a call, in bytes. Most messages are small, and each open
 /// stream holds two of these while it idles.
-const FIRST_BUFFER: usize = 1024;
+const FIRST_BUFFER: usize = 256;
 
 /// Messages that are ready at once share a frame up to this size, in bytes. A
 /// chunk of output is larger in JSON and leaves alone, without growing a buffer.
