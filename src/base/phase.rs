@@ -88,6 +88,14 @@ impl Lives {
         }
     }
 
+    /// Waits until something was published since the last change that this told of, or since it began; for ever when the
+    /// publisher has gone. Smaller than [`Lives::until`]; the caller looks what it is. Cancel-safe.
+    pub async fn change(&mut self) {
+        if self.receiver.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// Says whether clients have been parted since this began.
     #[must_use]
     pub fn is_parted(&self) -> bool {

@@ -20,9 +20,8 @@ use crate::workload::{self, Class, Workload};
 pub(super) async fn launch(
     spec: SpawnSpec,
     output: output::Settings,
-    workload: &Arc<Workload>,
-    tasks: &Tasks,
-    (lives, pulse): (&Lives, &Pulse),
+    (workload, tasks): (Arc<Workload>, Tasks),
+    (lives, pulse): (Lives, Pulse),
 ) -> Result<Child, ProcessError> {
     let strings = spec.strings()?;
     let Files { terminal, theirs, input, output: sources } = Files::open(&spec)?;
@@ -41,22 +40,22 @@ pub(super) async fn launch(
         terminal: terminal.is_some(),
     };
     // The host's own programs run on while all others stand still, and are nobody's use of the guest.
-    let (lives, pulse) = if spec.system { (Lives::always(), Pulse::default()) } else { (lives.clone(), pulse.clone()) };
+    let (lives, pulse) = if spec.system { (Lives::always(), Pulse::default()) } else { (lives, pulse) };
     let refused = |source| ProcessError::Start { program: spec.command.program.clone(), source };
     let mut deadline = Deadline::new(lives.clone(), spec.timeout);
     // A dead mount can hold an exec for ever, and a frozen cgroup for a while.
-    let started = deadline.by(workload::start(image, workload.place(class), tasks)).await;
+    let started = deadline.by(workload::start(image, workload.place(class), &tasks)).await;
     let (spawned, leaf) = started.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())).map_err(refused)?;
     let handle = Handle {
         pid: spawned.pid,
         command: spec.command,
         tag: spec.tag,
         log: Log::new(output, lives, pulse.clone()),
-        input: Input::new(input, tasks.clone()),
+        input: Input::new(input, tasks),
         terminal,
         pidfd: Arc::new(spawned.pidfd),
         leaf: leaf.map(Arc::new),
-        workload: Arc::clone(workload),
+        workload,
         killed: AtomicBool::new(false),
         system: spec.system,
         pulse,

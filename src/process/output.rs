@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::Exit;
 use super::readers::Readers;
 use crate::activity::{Happening, Pulse};
-use crate::base::{Chunk, Life, Lives, Phase, Ring};
+use crate::base::{Chunk, Lives, Phase, Ring};
 
 /// Bounds what is kept and how long a program waits for whoever reads it.
 #[derive(Clone, Copy, Debug)]
@@ -137,6 +137,19 @@ impl Log {
         Subscription { log: Arc::clone(self), lives: self.lives.fresh(), id, start, parted: false }
     }
 
+    /// Appends bytes if that makes no reader lose some, and gives them back otherwise: then [`Log::push`] waits.
+    pub(super) fn try_push(&self, channel: Channel, bytes: Bytes) -> Result<(), Bytes> {
+        let mut state = self.lock();
+        if state.readers.needs(state.ring.start_after(bytes.len())) {
+            return Err(bytes);
+        }
+        state.ring.push(channel, bytes);
+        self.pulse.mark(state.happening());
+        drop(state);
+        self.readable.notify_waiters();
+        Ok(())
+    }
+
     /// Appends bytes; waits while that would make a reader lose some, within the policy. Cancel-safe: nothing is
     /// appended by a push that did not return.
     pub async fn push(&self, channel: Channel, bytes: Bytes) {
@@ -146,18 +159,10 @@ impl Log {
             let mut space = pin!(self.space.notified());
             space.as_mut().enable();
             let running = lives.now().phase == Phase::Running;
-            let turn = {
-                let mut state = self.lock();
-                let turn = state.turn(bytes.len(), &self.settings, running, &mut blocked);
-                if matches!(turn, Turn::Now) {
-                    state.ring.push(channel, bytes);
-                    self.pulse.mark(state.happening());
-                    drop(state);
-                    self.readable.notify_waiters();
-                    return;
-                }
-                turn
-            };
+            let turn = self.lock().turn(bytes.len(), &self.settings, running, &mut blocked);
+            if matches!(turn, Turn::Now) && self.try_push(channel, bytes.clone()).is_ok() {
+                return;
+            }
             tokio::select! {
                 () = space => {}
                 () = turn.over() => {}
@@ -286,14 +291,13 @@ impl Subscription {
         loop {
             let mut readable = pin!(log.readable.notified());
             readable.as_mut().enable();
-            let Life { phase, partings, .. } = self.lives.now();
             if let Some(event) = self.take() {
                 return event;
             }
             tokio::select! {
                 () = readable => {}
                 // One that has parted ends in `take`.
-                _ = self.lives.until(|life| life.phase != phase || life.partings != partings) => {}
+                () = self.lives.change() => {}
             }
         }
     }

@@ -1,15 +1,16 @@
 //! Takes what a program writes out of its pipe or terminal and into the log.
 
+use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::consume_budget;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -33,12 +34,35 @@ const URGENT_BYTES: usize = 1 << 20;
 /// Says how a program's end came about, for the readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// It runs.
-    Running,
     /// It ended by itself: descendants get a short time to say their last.
     Quiet,
     /// It was killed: what is there is taken, nothing is waited for.
     Urgent,
+}
+
+/// Tells the readers of one program how it ended.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    ending: OnceLock<Ending>,
+    told: Notify,
+}
+
+impl End {
+    pub(super) fn tell(&self, ending: Ending) {
+        let _ = self.ending.set(ending);
+        self.told.notify_waiters();
+    }
+
+    /// Waits until the program has ended. Cancel-safe.
+    async fn come(&self) -> Ending {
+        loop {
+            let told = self.told.notified();
+            if let Some(ending) = self.ending.get() {
+                return *ending;
+            }
+            told.await;
+        }
+    }
 }
 
 /// Reads one descriptor to its end.
@@ -69,48 +93,64 @@ impl Reader {
 
     /// Reads until nobody can write any more. Drops `settled` when everything from before the program's end is in
     /// the log, which is earlier than that when a descendant keeps the file open.
-    pub(super) async fn run(mut self, mut ending: watch::Receiver<Ending>, settled: oneshot::Sender<()>) {
-        let mut ended = self.while_running(&mut ending).await;
-        if !ended {
-            let urgent = *ending.borrow() == Ending::Urgent;
-            ended = self.settle(urgent).await;
-            if let Some(bytes) = bytes(self.carried()) {
-                self.log.push_last(self.channel, bytes);
+    ///
+    /// What waits for anything but the next bytes or the end is boxed: programs are silent most of the time. And this is
+    /// no `async fn`, which would hold the reader twice, as its argument and as what it works on.
+    pub(super) fn run(self, end: Arc<End>, settled: oneshot::Sender<()>) -> impl Future<Output = ()> {
+        let mut reader = self;
+        async move {
+            let Some(ending) = reader.while_running(&end).await else { return };
+            if Box::pin(reader.settle(ending)).await {
+                return;
             }
-        }
-        drop(settled);
-        if !ended {
-            self.until_end().await;
+            drop(settled);
+            Box::pin(reader.until_end()).await;
         }
     }
 
-    /// Reads while the program runs; says whether the file ended. Only waiting is ever cancelled, never a push.
-    async fn while_running(&mut self, ending: &mut watch::Receiver<Ending>) -> bool {
+    /// Reads while the program runs; says how it ended, or nothing when the file ended before. Only waiting is ever
+    /// cancelled, never a push.
+    async fn while_running(&mut self, end: &End) -> Option<Ending> {
         loop {
             let carrying = !self.carry.is_empty();
+            let rest =
+                async { if carrying { Box::pin(tokio::time::sleep(SPLIT_CHARACTER)).await } else { pending().await } };
             tokio::select! {
                 biased;
-                () = ended(ending) => return false,
-                _ = self.file.readable() => {}
-                () = tokio::time::sleep(SPLIT_CHARACTER), if carrying => {
+                ending = end.come() => return Some(ending),
+                () = self.readable() => {}
+                () = rest => {
                     let chunk = self.carried();
-                    self.push_until(chunk, ending).await;
+                    self.push_until(chunk, end).await;
                     continue;
                 }
             }
-            match self.read(Readiness::Polled) {
-                (Burst::End, chunk) => {
-                    self.push_until(chunk, ending).await;
-                    return true;
-                }
-                (_, chunk) => self.push_until(chunk, ending).await,
+            let (burst, chunk) = self.read(Readiness::Polled);
+            self.push_until(chunk, end).await;
+            if burst == Burst::End {
+                return None;
             }
             consume_budget().await;
         }
     }
 
+    /// Waits for bytes or the end of the file. Only one waits for this file, so the registration's own place for a
+    /// waiter does, and none is needed here.
+    fn readable(&self) -> impl Future<Output = ()> {
+        poll_fn(|context| self.file.poll_read_ready(context).map(drop))
+    }
+
+    /// Takes what the program left behind. Says whether the file ended.
+    async fn settle(&mut self, ending: Ending) -> bool {
+        let ended = self.settled(ending == Ending::Urgent).await;
+        if let Some(bytes) = bytes(self.carried()) {
+            self.log.push_last(self.channel, bytes);
+        }
+        ended
+    }
+
     /// Takes what is in the pipe now; unless `urgent`, then waits for a quiet moment. Says whether the file ended.
-    async fn settle(&mut self, urgent: bool) -> bool {
+    async fn settled(&mut self, urgent: bool) -> bool {
         let mut left = match self.channel {
             // A terminal counts only what its line discipline has seen.
             Channel::Pty => URGENT_BYTES,
@@ -126,7 +166,7 @@ impl Reader {
         let limit = Instant::now() + if urgent { Duration::ZERO } else { QUIET_LIMIT };
         let mut quiet = limit.min(Instant::now() + QUIET);
         let mut left = QUIET_BYTES;
-        while left > 0 && timeout_at(quiet, self.file.readable()).await.is_ok() && Instant::now() < limit {
+        while left > 0 && timeout_at(quiet, self.readable()).await.is_ok() && Instant::now() < limit {
             match self.last(Readiness::Polled) {
                 Burst::Read(count) => {
                     quiet = limit.min(Instant::now() + QUIET);
@@ -143,7 +183,7 @@ impl Reader {
     async fn until_end(&mut self) {
         loop {
             let wait = if self.carry.is_empty() { Duration::MAX } else { SPLIT_CHARACTER };
-            let ready = timeout(wait, self.file.readable()).await.is_ok();
+            let ready = timeout(wait, self.readable()).await.is_ok();
             let (burst, chunk) = if ready { self.read(Readiness::Polled) } else { (Burst::Empty, self.carried()) };
             if let Some(bytes) = bytes(chunk) {
                 self.log.push(self.channel, bytes).await;
@@ -183,13 +223,17 @@ impl Reader {
 
     /// Appends to the log, waiting there as its policy says, but not for readers when the program has ended: its end
     /// must not wait for them.
-    async fn push_until(&self, chunk: Vec<u8>, ending: &mut watch::Receiver<Ending>) {
+    async fn push_until(&self, chunk: Vec<u8>, end: &End) {
         let Some(bytes) = bytes(chunk) else { return };
-        tokio::select! {
-            biased;
-            () = self.log.push(self.channel, bytes.clone()) => {}
-            () = ended(ending) => self.log.push_last(self.channel, bytes),
-        }
+        let Err(bytes) = self.log.try_push(self.channel, bytes) else { return };
+        Box::pin(async {
+            tokio::select! {
+                biased;
+                () = self.log.push(self.channel, bytes.clone()) => {}
+                _ = end.come() => self.log.push_last(self.channel, bytes),
+            }
+        })
+        .await;
     }
 
     /// Gives up waiting for the rest of a character.
@@ -238,11 +282,6 @@ fn bytes(chunk: Vec<u8>) -> Option<Bytes> {
     Some(if full { Bytes::from(chunk) } else { Bytes::copy_from_slice(&chunk) })
 }
 
-/// Waits for the program's end; the watch's own answer would hold its lock.
-async fn ended(ending: &mut watch::Receiver<Ending>) {
-    let _ = ending.wait_for(|ending| *ending != Ending::Running).await;
-}
-
 fn read(file: &OwnedFd, chunk: &mut Vec<u8>) -> io::Result<usize> {
     Ok(rustix::io::read(file, spare_capacity(chunk))?)
 }
@@ -265,6 +304,19 @@ fn split_character(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activity::Pulse;
+    use crate::base::Lives;
+    use crate::process::output::Settings;
+
+    /// A program has two, for as long as it runs. The runtime's part of a task is 100 bytes more.
+    #[tokio::test]
+    async fn a_reader_takes_less_than_320_bytes() {
+        let (file, _theirs) = fd::pipe().unwrap();
+        let log = Log::new(Settings::default(), Lives::always(), Pulse::default());
+        let reader = Reader::new(file, Channel::Stdout, log).unwrap();
+        let size = size_of_val(&reader.run(Arc::default(), oneshot::channel().0));
+        assert!(size < 320, "{size}");
+    }
 
     #[test]
     fn only_an_unfinished_character_is_held_back() {

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::launch::launch;
 use super::output::{self, Log};
 use super::spec::SpawnSpec;
+use super::task::start;
 use super::{Exit, Handle, ProcessError, Selector, Subscription};
 use crate::activity::{Programs, Pulse};
 use crate::base::{Lives, Tasks};
@@ -123,12 +124,15 @@ impl Table {
             return Err(ProcessError::ShuttingDown);
         }
         let owned = Owned::new(self);
+        let Inner { settings, workload, tasks, lives, pulse, .. } = &*self.inner;
+        let place = (Arc::clone(workload), tasks.clone());
+        let launched = launch(spec, settings.output, place, (lives.clone(), pulse.clone()));
+        // What a start needs is in a place of its own, which goes when the program runs: programs run long.
+        let started = Box::pin(start(launched, self.clone(), told));
         let table = self.clone();
-        self.inner.tasks.spawn(async move {
-            let Inner { settings, workload, tasks, lives, pulse, .. } = &*table.inner;
-            match launch(spec, settings.output, workload, tasks, (lives, pulse)).await {
-                Ok(child) => child.run(table, told).await,
-                Err(error) => drop(told.send(Err(error))),
+        tasks.spawn(async move {
+            if let Some(running) = started.await {
+                running.follow(&table).await;
             }
             drop(owned);
         });

@@ -1,5 +1,6 @@
 //! The one task that owns a child: from the fork to the removal of its cgroup.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -9,14 +10,14 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::ProcessError;
 use super::deadline::Deadline;
 use super::exit::Exit;
 use super::handle::Handle;
 use super::output::Channel;
-use super::reader::{Ending, Reader};
+use super::reader::{End, Ending, Reader};
 use super::table::{Started, Table};
 use crate::sys::poll;
 use crate::sys::spawn::Stage;
@@ -36,82 +37,103 @@ pub(super) struct Child {
     pub(super) deadline: Deadline,
 }
 
-impl Child {
-    /// Follows the child to its end. `told` learns whether it started; that nobody listens changes nothing.
-    pub(super) async fn run(self, table: Table, told: oneshot::Sender<Result<Started, ProcessError>>) {
-        let handle = Arc::clone(&self.handle);
-        match self.start(&table).await {
-            Err(error) => {
-                // The child has ended or is about to: it reported a failure, or cannot be watched and is killed.
+/// Starts a program and makes it findable; `None` when it did not start. `told` learns that, and that nobody listens
+/// changes nothing.
+pub(super) async fn start(
+    launched: impl Future<Output = Result<Child, ProcessError>>,
+    table: Table,
+    told: oneshot::Sender<Result<Started, ProcessError>>,
+) -> Option<Running> {
+    let (handle, begun) = match launched.await {
+        Ok(child) => (Arc::clone(&child.handle), child.begin(&table)),
+        Err(error) => {
+            let _ = told.send(Err(error));
+            return None;
+        }
+    };
+    match begun {
+        Err(error) => {
+            // The child has ended or is about to: it reported a failure, or cannot be watched and is killed.
+            let _ = handle.kill();
+            wait_for_end(&handle.pidfd).await;
+            let _ = wait::reap(handle.pidfd.as_fd());
+            removed(handle.leaf.clone()).await;
+            let _ = told.send(Err(error));
+            None
+        }
+        Ok(running) => {
+            let output = handle.subscribe(Some(0));
+            if !table.register(&handle) {
                 let _ = handle.kill();
-                wait_for_end(&handle.pidfd).await;
-                let _ = wait::reap(handle.pidfd.as_fd());
-                removed(handle.leaf.clone()).await;
-                let _ = told.send(Err(error));
             }
-            Ok(running) => {
-                let output = handle.subscribe(Some(0));
-                if !table.register(&handle) {
-                    let _ = handle.kill();
-                }
-                let _ = told.send(Ok(Started { pid: handle.pid, output }));
-                running.follow(handle, table).await;
-            }
+            let _ = told.send(Ok(Started { pid: handle.pid, output }));
+            Some(running)
         }
     }
+}
 
-    async fn start(self, table: &Table) -> Result<Running, ProcessError> {
+impl Child {
+    /// Begins to watch it and to read its output.
+    fn begin(self, table: &Table) -> Result<Running, ProcessError> {
         let watching = |source| ProcessError::Machine { verb: "watch the process", source };
         let pidfd = poll::register(Arc::clone(&self.handle.pidfd), Interest::READABLE).map_err(watching)?;
         if let Some((stage, errno)) = self.failure {
             let source = io::Error::from_raw_os_error(errno);
             let message = explain(&self.handle, stage, source, self.cwd, self.user)?;
             let channel = self.output.last().map_or(Channel::Stderr, |(channel, _)| *channel);
-            self.handle.log.push(channel, message).await;
+            self.handle.log.push_last(channel, message);
         }
-        let (ending, _) = watch::channel(Ending::Running);
-        let mut settled = Vec::new();
+        let end = Arc::new(End::default());
+        let mut settled = Vec::with_capacity(self.output.len());
         for (channel, file) in self.output {
             let reader = Reader::new(file, channel, Arc::clone(&self.handle.log)).map_err(watching)?;
             let (tell, wait) = oneshot::channel();
-            table.tasks().spawn(reader.run(ending.subscribe(), tell));
+            table.tasks().spawn(reader.run(Arc::clone(&end), tell));
             settled.push(wait);
         }
-        Ok(Running { pidfd, ending, settled, deadline: self.deadline })
+        Ok(Running { handle: self.handle, pidfd, end, settled, deadline: self.deadline })
     }
 }
 
 /// Follows a program that was started.
-struct Running {
+pub(super) struct Running {
+    handle: Arc<Handle>,
     pidfd: AsyncFd<Arc<OwnedFd>>,
-    ending: watch::Sender<Ending>,
+    end: Arc<End>,
     settled: Vec<oneshot::Receiver<()>>,
     deadline: Deadline,
 }
 
 impl Running {
-    async fn follow(mut self, handle: Arc<Handle>, table: Table) {
-        if self.deadline.by(self.pidfd.readable()).await.is_none()
-            && let Err(error) = handle.kill()
-        {
-            tracing::warn!(pid = handle.pid, %error, "cannot kill at the deadline");
+    /// Follows the program to its end, and what is left of it to the removal of its cgroup.
+    ///
+    /// No `async fn`: that would hold all of this twice.
+    pub(super) fn follow(self, table: &Table) -> impl Future<Output = ()> {
+        let Self { handle, pidfd, end, settled, mut deadline } = self;
+        async move {
+            // The one that waits for it, so that the place for a waiter in the registration is free.
+            if deadline.by(poll_fn(|context| pidfd.poll_read_ready(context).map(drop))).await.is_none()
+                && let Err(error) = handle.kill()
+            {
+                tracing::warn!(pid = handle.pid, %error, "cannot kill at the deadline");
+            }
+            poll_fn(|context| pidfd.poll_read_ready(context).map(drop)).await;
+            handle.input.close();
+            let killed = handle.killed.load(Ordering::Acquire);
+            end.tell(if killed { Ending::Urgent } else { Ending::Quiet });
+            for settled in settled {
+                let _ = settled.await;
+            }
+            // Its number is free from here: nobody may find it in the table any more.
+            let ended = wait::reap(handle.pidfd.as_fd());
+            table.retire(&handle, Exit::new(told(ended)));
+            // Whoever waits for the end is told first.
+            tokio::task::yield_now().await;
+            drop(pidfd);
+            let leaf = handle.leaf.clone();
+            drop(handle);
+            Box::pin(removed(leaf)).await;
         }
-        let _ = self.pidfd.readable().await;
-        handle.input.close();
-        let killed = handle.killed.load(Ordering::Acquire);
-        self.ending.send_replace(if killed { Ending::Urgent } else { Ending::Quiet });
-        for settled in self.settled {
-            let _ = settled.await;
-        }
-        // Its number is free from here: nobody may find it in the table any more.
-        let ended = wait::reap(handle.pidfd.as_fd());
-        table.retire(&handle, Exit::new(told(ended)));
-        drop(self.pidfd);
-        let leaf = handle.leaf.clone();
-        drop(handle);
-        // Whoever waits for the end is told first.
-        tokio::task::yield_now().await;
-        removed(leaf).await;
     }
 }
 

@@ -29,25 +29,37 @@ pub(super) fn events<M: Send + 'static>(
     wrap: fn(pb::ProcessEvent) -> M,
     beat: fn() -> M,
 ) -> impl Stream<Item = Result<M, Status>> + Send {
-    let events = futures_util::stream::unfold(State::Start(pid, output), move |state| async move {
-        let (event, next) = step(state).await?;
-        Some((event.map(wrap), next))
+    let events = futures_util::stream::unfold(State::Start(pid, output), move |mut state| async move {
+        let event = state.step().await?;
+        Some((event.map(wrap), state))
     });
     keep_alive(Box::pin(events), interval, beat)
 }
 
-async fn step(state: State) -> Option<(Result<pb::ProcessEvent, Status>, State)> {
-    let mut output = match state {
-        State::Start(pid, output) => return Some((Ok(convert::start_event(pid)), State::Following(output))),
-        State::Following(output) => output,
-        State::Over => return None,
-    };
-    Some(match output.next().await {
-        Event::Data(chunk) => (Ok(convert::data_event(chunk.channel, chunk.bytes)), State::Following(output)),
-        Event::End(exit) => (Ok(convert::end_event(exit)), State::Over),
-        Event::Lagged(offset) => (Err(lagged(offset)), State::Over),
-        Event::Parted { offset, generation } => (Err(parted(offset, generation)), State::Over),
-    })
+impl State {
+    /// Waits in place: a step that took the state and gave the next one would hold it three times.
+    async fn step(&mut self) -> Option<Result<pb::ProcessEvent, Status>> {
+        let event = match self {
+            Self::Start(..) => return self.start(),
+            Self::Following(output) => output.next().await,
+            Self::Over => return None,
+        };
+        if !matches!(event, Event::Data(_)) {
+            *self = Self::Over;
+        }
+        Some(match event {
+            Event::Data(chunk) => Ok(convert::data_event(chunk.channel, chunk.bytes)),
+            Event::End(exit) => Ok(convert::end_event(exit)),
+            Event::Lagged(offset) => Err(lagged(offset)),
+            Event::Parted { offset, generation } => Err(parted(offset, generation)),
+        })
+    }
+
+    fn start(&mut self) -> Option<Result<pb::ProcessEvent, Status>> {
+        let Self::Start(pid, output) = std::mem::replace(self, Self::Over) else { return None };
+        *self = Self::Following(output);
+        Some(Ok(convert::start_event(pid)))
+    }
 }
 
 /// Says how to go on, for people and in metadata for clients that know it.
