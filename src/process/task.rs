@@ -106,30 +106,34 @@ pub(super) struct Running {
 
 impl Running {
     /// Follows the program to its end, and what is left of it to the removal of its cgroup.
-    pub(super) async fn follow(self, table: &Table) {
+    ///
+    /// No `async fn`: that would hold all of this twice.
+    pub(super) fn follow(self, table: &Table) -> impl Future<Output = ()> {
         let Self { handle, pidfd, end, settled, mut deadline } = self;
-        // The one that waits for it, so that the place for a waiter in the registration is free.
-        if deadline.by(poll_fn(|context| pidfd.poll_read_ready(context).map(drop))).await.is_none()
-            && let Err(error) = handle.kill()
-        {
-            tracing::warn!(pid = handle.pid, %error, "cannot kill at the deadline");
+        async move {
+            // The one that waits for it, so that the place for a waiter in the registration is free.
+            if deadline.by(poll_fn(|context| pidfd.poll_read_ready(context).map(drop))).await.is_none()
+                && let Err(error) = handle.kill()
+            {
+                tracing::warn!(pid = handle.pid, %error, "cannot kill at the deadline");
+            }
+            poll_fn(|context| pidfd.poll_read_ready(context).map(drop)).await;
+            handle.input.close();
+            let killed = handle.killed.load(Ordering::Acquire);
+            end.tell(if killed { Ending::Urgent } else { Ending::Quiet });
+            for settled in settled {
+                let _ = settled.await;
+            }
+            // Its number is free from here: nobody may find it in the table any more.
+            let ended = wait::reap(handle.pidfd.as_fd());
+            table.retire(&handle, Exit::new(told(ended)));
+            // Whoever waits for the end is told first.
+            tokio::task::yield_now().await;
+            drop(pidfd);
+            let leaf = handle.leaf.clone();
+            drop(handle);
+            Box::pin(removed(leaf)).await;
         }
-        poll_fn(|context| pidfd.poll_read_ready(context).map(drop)).await;
-        handle.input.close();
-        let killed = handle.killed.load(Ordering::Acquire);
-        end.tell(if killed { Ending::Urgent } else { Ending::Quiet });
-        for settled in settled {
-            let _ = settled.await;
-        }
-        // Its number is free from here: nobody may find it in the table any more.
-        let ended = wait::reap(handle.pidfd.as_fd());
-        table.retire(&handle, Exit::new(told(ended)));
-        drop(pidfd);
-        let leaf = handle.leaf.clone();
-        drop(handle);
-        // Whoever waits for the end is told first.
-        tokio::task::yield_now().await;
-        Box::pin(removed(leaf)).await;
     }
 }
 
