@@ -120,7 +120,10 @@ async fn connection<A>(
         let guard = Guard::new(&busy, visit.answering(is_control(request.uri().path())));
         answered(app.clone().oneshot(request), guard)
     };
-    let ended = part::drive(Served::new(stream, service, http2), entered.visit(), lives).await;
+    let ended = {
+        let mut served = Served::new(stream, service, http2);
+        part::drive(&mut served, entered.visit(), lives).await
+    };
     if ended == Ended::Parted
         && let Ok(stream) = back.await
     {

@@ -42,7 +42,7 @@ pub(super) enum Ended {
 }
 
 /// Serves a connection to its end, which the next pause brings at the latest.
-pub(super) async fn drive<'a, T, S, E>(mut connection: Served<'a, T, S, E>, visit: &Visit, mut lives: Lives) -> Ended
+pub(super) async fn drive<'a, T, S, E>(connection: &mut Served<'a, T, S, E>, visit: &Visit, mut lives: Lives) -> Ended
 where
     Served<'a, T, S, E>: Future<Output = Result<(), Broken>>,
 {
@@ -58,7 +58,7 @@ where
     tokio::select! {
         // A request may have come while the agent was busy, and be read only now that its time is up.
         biased;
-        result = &mut connection => {
+        result = &mut *connection => {
             if let Err(error) = result {
                 // Clients leave in the middle all the time.
                 tracing::trace!(?error, "connection ended");
@@ -67,9 +67,18 @@ where
         }
         () = pause => {}
     }
+    // In a place that the thousands of others do not have.
+    Box::pin(end(connection, visit)).await
+}
+
+/// Ends a connection for a pause.
+async fn end<'a, T, S, E>(connection: &mut Served<'a, T, S, E>, visit: &Visit) -> Ended
+where
+    Served<'a, T, S, E>: Future<Output = Result<(), Broken>>,
+{
     connection.shut_down();
     loop {
-        match timeout(GRACE, &mut connection).await {
+        match timeout(GRACE, &mut *connection).await {
             Ok(Ok(())) => return Ended::Parted,
             Ok(Err(_)) => return Ended::Cut,
             Err(_) => visit.cut(),
@@ -78,7 +87,7 @@ where
             return Ended::Cut;
         }
         tokio::select! {
-            result = &mut connection => return if result.is_ok() { Ended::Parted } else { Ended::Cut },
+            result = &mut *connection => return if result.is_ok() { Ended::Parted } else { Ended::Cut },
             // Its answer gets the same grace to go out.
             () = visit.controlled() => {}
         }

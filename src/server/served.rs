@@ -26,10 +26,16 @@ pub(super) type Broken = Box<dyn Error + Send + Sync>;
 pub(super) struct Served<'a, T, S, E>(State<'a, T, S, E>);
 
 enum State<'a, T, S, E> {
-    /// What the client speaks is not known yet.
-    Opening(TimedHead<T>, S, Arc<http2::Builder<E>>),
+    /// What the client speaks is not known yet. In a box, so that a connection is no larger for it later.
+    Opening(Box<Opening<T, S, E>>),
     Open(Pin<Box<dyn Open + Send + 'a>>),
     Ended,
+}
+
+struct Opening<T, S, E> {
+    stream: TimedHead<T>,
+    service: S,
+    http2: Arc<http2::Builder<E>>,
 }
 
 /// A connection of either version.
@@ -41,7 +47,7 @@ trait Open: Future<Output = Result<(), Broken>> {
 impl<T, S, E> Served<'_, T, S, E> {
     /// Prepares to serve what comes on `stream`; HTTP/2 as `http2` says.
     pub(super) fn new(stream: TimedHead<T>, service: S, http2: Arc<http2::Builder<E>>) -> Self {
-        Self(State::Opening(stream, service, http2))
+        Self(State::Opening(Box::new(Opening { stream, service, http2 })))
     }
 
     /// Lets it end as soon as what is being answered is answered.
@@ -70,8 +76,8 @@ where
     type Output = Result<(), Broken>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Opening(stream, ..) = &mut self.0 {
-            let version = ready!(stream.poll_version(cx))?;
+        if let State::Opening(opening) = &mut self.0 {
+            let version = ready!(opening.stream.poll_version(cx))?;
             self.open(version);
         }
         match &mut self.0 {
@@ -94,7 +100,8 @@ where
     // Apart, so that the stack which this takes is not that of every poll.
     #[inline(never)]
     fn open(&mut self, version: Version) {
-        let State::Opening(stream, service, http2) = std::mem::replace(&mut self.0, State::Ended) else { return };
+        let State::Opening(opening) = std::mem::replace(&mut self.0, State::Ended) else { return };
+        let Opening { stream, service, http2 } = *opening;
         self.0 = match version {
             Version::Http1 => {
                 let service = move |request: Request<http1::Incoming<_>>| service(request.map(Body::new));
