@@ -161,14 +161,24 @@ fn prepare(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the empty leaves of an agent that died.
+/// Removes the empty leaves of an agent that died. One that lives may be about to start a program in its own.
 fn sweep(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with("thawd-") {
+        if maker(&entry.file_name().to_string_lossy()).is_some_and(|pid| !is_another(pid)) {
             let _ = leaf::remove(&entry.path());
         }
     }
+}
+
+/// Reads the process id of the agent from the name of a leaf.
+fn maker(name: &str) -> Option<u32> {
+    name.strip_prefix("thawd-")?.split('-').next()?.parse().ok()
+}
+
+/// Says whether a process lives that is not this one.
+fn is_another(pid: u32) -> bool {
+    pid != std::process::id() && Path::new("/proc").join(pid.to_string()).exists()
 }
 
 /// Finds in `/proc` the leader and, again and again, whose parent, group or session one of them is.
