@@ -75,23 +75,15 @@ pub(super) struct Strings {
 
 impl SpawnSpec {
     pub(super) fn strings(&self) -> Result<Strings, ProcessError> {
-        let text = |what: &'static str, text: String| CString::new(text).map_err(|_| ProcessError::Nul { what });
         let command = &self.command;
-        let argv = std::iter::once(&command.program).chain(&command.args).map(|arg| text("argument", arg.clone()));
+        let argv = std::iter::once(&command.program).chain(&command.args);
         let env = self.last_values();
         let path = env.iter().find(|(name, _)| *name == "PATH").map_or("", |(_, value)| value);
-        let cwd = self.cwd.to_string_lossy().into_owned();
         Ok(Strings {
-            candidates: candidates(&command.program, path)
-                .into_iter()
-                .map(|file| text("command", file))
-                .collect::<Result<_, _>>()?,
-            argv: argv.collect::<Result<_, _>>()?,
-            envp: env
-                .iter()
-                .map(|(name, value)| text("environment", format!("{name}={value}")))
-                .collect::<Result<_, _>>()?,
-            cwd: text("cwd", cwd)?,
+            candidates: candidates(&command.program, path)?,
+            argv: argv.map(|arg| text("argument", &[arg])).collect::<Result<_, _>>()?,
+            envp: env.iter().map(|(name, value)| text("environment", &[name, "=", value])).collect::<Result<_, _>>()?,
+            cwd: text("cwd", &[&self.cwd.to_string_lossy()])?,
         })
     }
 
@@ -120,16 +112,22 @@ impl SpawnSpec {
 }
 
 /// Lists the files to try, in order: the rule of `execvp` (environ(7), POSIX 8.3).
-fn candidates(program: &str, path: &str) -> Vec<String> {
+fn candidates(program: &str, path: &str) -> Result<Vec<CString>, ProcessError> {
     if program.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     if program.contains('/') {
-        return vec![program.to_owned()];
+        return Ok(vec![text("command", &[program])?]);
     }
-    path.split(':')
-        .map(|folder| if folder.is_empty() { format!("./{program}") } else { format!("{folder}/{program}") })
-        .collect()
+    let folders = path.split(':').map(|folder| if folder.is_empty() { "." } else { folder });
+    folders.map(|folder| text("command", &[folder, "/", program])).collect()
+}
+
+/// Puts the parts of a text together. There are dozens of texts to a start, so each is allocated once, with its end.
+fn text(what: &'static str, parts: &[&str]) -> Result<CString, ProcessError> {
+    let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len()).sum::<usize>() + 1);
+    parts.iter().for_each(|part| bytes.extend_from_slice(part.as_bytes()));
+    CString::new(bytes).map_err(|_| ProcessError::Nul { what })
 }
 
 #[cfg(test)]
@@ -138,9 +136,14 @@ mod tests {
 
     #[test]
     fn a_name_is_looked_up_in_each_folder_and_a_path_is_not() {
-        assert_eq!(candidates("ls", "/bin:/usr/bin"), ["/bin/ls", "/usr/bin/ls"]);
-        assert_eq!(candidates("ls", ":/bin"), ["./ls", "/bin/ls"]);
-        assert_eq!(candidates("./ls", "/bin"), ["./ls"]);
-        assert!(candidates("", "/bin").is_empty());
+        for (program, path, files) in [
+            ("ls", "/bin:/usr/bin", &[c"/bin/ls", c"/usr/bin/ls"][..]),
+            ("ls", ":/bin", &[c"./ls", c"/bin/ls"]),
+            ("./ls", "/bin", &[c"./ls"]),
+            ("", "/bin", &[]),
+        ] {
+            assert!(candidates(program, path).unwrap().iter().eq(files.iter().copied()), "{program} {path}");
+        }
+        assert!(candidates("l\0s", "/bin").is_err());
     }
 }
