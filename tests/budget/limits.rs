@@ -40,9 +40,9 @@ pub const STAT_SYSCALLS: u64 = 8;
 pub const HEALTH_SYSCALLS: u64 = 4;
 
 /// Bytes of resident memory for each of 1,000 idle streams, each on a connection and with a program of its own; our goal
-/// is 8 KiB. It is 36: two buffers of the HTTP library, 8 KiB each and not to be made smaller, are half of it; the
-/// program's two readers, its record and the stream are 10, the connection's task is 6.
-pub const STREAM: u64 = 44 * KIB;
+/// is 8 KiB. It is 21: two buffers of the HTTP library, 8 KiB each and not to be made smaller, are most of it; the program
+/// with its two readers is 3, the connection and the call are 6, and the heap has holes.
+pub const STREAM: u64 = 28 * KIB;
 /// Bytes by which resident memory may grow while 10,000 more processes come and go: none is kept of a process, and this
 /// is what the allocator and the record of the ends of the last 30 s may shift.
 pub const PROCESSES_GROWTH: u64 = 512 * KIB;
@@ -51,10 +51,10 @@ pub const EVENTS_LOST: u64 = 0;
 
 /// Readers that read nothing.
 pub const STALLED_READERS: u64 = 16;
-/// Bytes of resident memory with all of them: the ring of each program is full (1.2 MiB with the program's record and
-/// what the heap rounds up), a connection holds 0.2 to 0.5 MiB more of answers that it could not write, and there is what
-/// an agent has anyway after some commands. envd has 75 MiB.
-pub const RSS_STALLED: u64 = STALLED_READERS * (MIB + 3 * MIB / 4) + RSS_COMMANDS;
+/// Bytes of resident memory with all of them: the ring of each program is full, a connection holds 0.13 MiB more of answers
+/// that it could not write, 0.05 are holes in the heap, and there is what an agent has anyway after some commands. envd
+/// has 75 MiB.
+pub const RSS_STALLED: u64 = STALLED_READERS * (MIB + MIB / 4) + RSS_COMMANDS;
 
 /// Bytes by which the largest resident size with a file of 256 MiB on its way may be beyond that with one of 16 MiB:
 /// how much is read at once varies, and memory does not grow with the file.
