@@ -33,9 +33,8 @@ pub(super) async fn spawn(image: Image, cgroup: Option<OwnedFd>) -> io::Result<S
     let expected = Arc::clone(&wanted.0);
     let job = move || {
         let born = expected.bear(&image, cgroup.as_ref().map(AsFd::as_fd));
-        // Its ends of pipes are closed before anybody reads the others; the rest can wait.
-        let Image { stdio, .. } = image;
-        drop((stdio, cgroup));
+        // Its ends of pipes are closed before anybody reads the others.
+        drop((image, cgroup));
         drop(tell.send(born));
     };
     let taken = CREW.submit(Box::new(job))?;

@@ -14,6 +14,21 @@ fn a_hook_has_a_leaf_in_the_part_that_is_never_frozen() {
     leaf.remove().unwrap();
 }
 
+#[test]
+fn what_an_agent_left_that_died_is_removed_and_what_another_one_needs_is_not() {
+    let real = Real::new();
+    let settings = Settings { root: Some(real.root.clone()) };
+    let _ = Workload::prepare(&settings);
+    // No process has so high a number; the first one lives as long as anybody.
+    let (left, needed) = (real.at("user/thawd-4194305-0"), real.at("user/thawd-1-0"));
+    for leaf in [&left, &needed] {
+        fs::create_dir(leaf).unwrap();
+    }
+    let _ = Workload::prepare(&settings);
+    assert!(!left.exists() && needed.exists());
+    fs::remove_dir(needed).unwrap();
+}
+
 #[tokio::test]
 async fn threads_that_run_are_named_and_those_that_wait_are_not() {
     let mut real = Real::new();
