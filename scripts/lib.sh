@@ -59,6 +59,12 @@ node_is_new() {
     node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null
 }
 
+# What makes environments of Python; Debian has it apart.
+need_ensurepip() {
+    python3 -c "import ensurepip" 2>/dev/null ||
+        install "python$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv" "ensurepip of python3"
+}
+
 need_rust() {
     command -v cargo >/dev/null 2>&1 && return
     [ -x "$HOME/.cargo/bin/cargo" ] && export PATH="$HOME/.cargo/bin:$PATH" && return

@@ -114,18 +114,24 @@ impl Driver {
 
     /// Writes back while programs still run, so that they stand still for a shorter time.
     async fn write_back(&mut self, options: &Freeze, recorder: &mut Recorder) {
-        let disk = self.disk.clone();
-        let open = recorder.wait("open filesystems", blocking(move || disk.open())).await;
+        let (disk, presync) = (self.disk.clone(), options.presync);
+        let ((tell_opened, opened), (tell_synced, synced)) = (oneshot::channel(), oneshot::channel());
+        // One thread for both: each new one waits for its turn among the programs, which still run.
+        start(move || {
+            if tell_opened.send(disk.open()).is_ok() && presync {
+                let _ = tell_synced.send(disk.sync());
+            }
+        });
+        let open = recorder.wait("open filesystems", opened).await;
         for (mount, error) in open.unwrap_or_default() {
             recorder.report.degradations.push(format!("open {}: {error}", mount.path.display()));
         }
         if options.presync {
-            let disk = self.disk.clone();
             let limit = options.deadline * PRESYNC_SHARE / 100;
-            let synced = recorder.wait("write back", timeout(limit, blocking(move || disk.sync()))).await;
+            let synced = recorder.wait("write back", timeout(limit, synced)).await;
             match synced {
                 Err(_) => recorder.report.degradations.push(format!("write back: not done within {limit:?}")),
-                Ok(failed) => complain(recorder, "write back", failed),
+                Ok(failed) => complain(recorder, "write back", failed.ok()),
             }
         }
     }
@@ -192,13 +198,9 @@ impl Driver {
     }
 
     async fn settle_disk(&mut self, options: &Freeze, recorder: &mut Recorder) -> Result<(), SnapshotError> {
-        if options.presync {
-            let disk = self.disk.clone();
-            if recorder.wait("write back the rest", timeout(SECOND_SYNC, blocking(move || disk.sync()))).await.is_err()
-            {
-                recorder.report.degradations.push(format!("write back the rest: not done within {SECOND_SYNC:?}"));
-            }
-        }
+        let disk = self.disk.clone();
+        let rest = options.presync.then(|| blocking(move || disk.sync()));
+        // While the disk works.
         let ports = &self.around.ports;
         self.manifest = recorder.step("list connections", |report| match Manifest::take(ports) {
             Ok(manifest) => Some(manifest),
@@ -207,6 +209,11 @@ impl Driver {
                 None
             }
         });
+        if let Some(rest) = rest
+            && recorder.wait("write back the rest", timeout(SECOND_SYNC, rest)).await.is_err()
+        {
+            recorder.report.degradations.push(format!("write back the rest: not done within {SECOND_SYNC:?}"));
+        }
         self.clocks.mark();
         if options.disk {
             let (disk, guard) = (self.disk.clone(), self.guard.start());
@@ -320,14 +327,23 @@ fn complain(recorder: &mut Recorder, what: &str, failed: Option<Vec<(super::disk
     }
 }
 
-/// Does work that may wait for a disk on a thread of its own; `None` when that panicked or there is no thread. Dropping
-/// it leaves the thread behind.
-///
-/// Not on one of the runtime's: those stay for a while, would be in the snapshot, and would wake up after the resume
-/// only to go.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// Starts work that may wait for a disk on a thread of its own, at once; `None` when that panicked or there is no
+/// thread. Dropping the future leaves the thread behind.
+fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = Option<T>> {
     let (tell, told) = oneshot::channel();
+    start(move || {
+        let _ = tell.send(work());
+    });
+    async { told.await.ok() }
+}
+
+/// Starts a thread, or drops what it was to do.
+///
+/// Not one of the runtime's: those stay for a while, would be in the snapshot, and would wake up after the resume
+/// only to go.
+fn start(work: impl FnOnce() + Send + 'static) {
     let thread = std::thread::Builder::new().name(String::from("freeze")).stack_size(STACK);
-    thread.spawn(move || tell.send(work()).is_ok()).ok()?;
-    told.await.ok()
+    if let Err(error) = thread.spawn(work) {
+        tracing::warn!(%error, "no thread for the disk");
+    }
 }

@@ -44,7 +44,8 @@ pub fn settle() {
     }
 }
 
-fn trim_heap() {
+/// Gives free memory of the heap back to the kernel; for one who freed much of it at once.
+pub fn trim_heap() {
     #[cfg(target_env = "musl")]
     HEAP.trim();
     #[cfg(target_env = "gnu")]

@@ -12,7 +12,7 @@
 //! - [`limits`] what the agent inherited, [`memory`] how much there is, [`advise`] huge pages, [`clock`] what time it is
 //! - [`hosttime`] what time it is outside, [`vmclock`] and [`kmsg`] who says that we were copied
 //! - [`random`] feeding the kernel's random numbers, [`netlink`] its routes and sockets, [`namespace`] those of
-//!   containers
+//!   containers, and their mounts
 //! - [`mount`](mod@mount) attaching a file system whose server may never answer, [`mountinfo`] words of the table
 //!   of mounts, [`place`] putting a file in the place of another
 //! - [`priority`] standing against others, [`bpf`] programs that the kernel runs

@@ -25,7 +25,8 @@ pub(super) enum Stretch {
 #[derive(Debug)]
 enum Flow {
     Stretches(VecDeque<Stretch>, Pieces),
-    Packed(Packed),
+    /// In a place of its own: it is three times as large as the others.
+    Packed(Box<Packed>),
     Live(Live),
 }
 
@@ -37,7 +38,7 @@ pub(super) fn stretches(list: Vec<Stretch>, file: File, path: PathBuf) -> Body {
 
 /// Makes a compressed body.
 pub(super) fn packed(packed: Packed) -> Body {
-    body(Flow::Packed(packed))
+    body(Flow::Packed(Box::new(packed)))
 }
 
 /// Makes a body whose end is not known.

@@ -1,13 +1,17 @@
 //! The filesystems of the guest, in every mount namespace.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::sys::mountinfo::{needs_server, unescape};
+use crate::sys::namespace::{self, Kind};
+
+/// Bytes of a usual table of mounts.
+const TABLE: usize = 16 << 10;
 
 /// Names a block device, or a filesystem's own number where it has none below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,21 +102,22 @@ pub fn root() -> Mount {
 
 /// Shows the mounts of each namespace once, with the folder through which its paths are reached: ours first.
 fn each_namespace(mut show: impl FnMut(&Path, &[u8])) {
-    let mut seen = HashSet::new();
-    let mut look = |process: &Path, root: &Path| {
-        let Ok(namespace) = fs::read_link(process.join("ns/mnt")) else { return };
-        if seen.insert(namespace)
-            && let Ok(text) = fs::read(process.join("mountinfo"))
-        {
-            show(root, &text);
-        }
-    };
-    look(Path::new("/proc/self"), Path::new("/"));
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        if entry.file_name().as_bytes().iter().all(u8::is_ascii_digit) {
-            look(&entry.path(), &entry.path().join("root"));
-        }
+    if let Ok(text) = table(Path::new("/proc/self")) {
+        show(Path::new("/"), &text);
     }
+    // Without /proc there is no other either.
+    let _ = namespace::each_other(Kind::Mount, |process| {
+        show(&process.join("root"), &table(process)?);
+        Ok(())
+    });
+}
+
+/// Reads what is mounted where a process is.
+fn table(process: &Path) -> io::Result<Vec<u8>> {
+    // The kernel goes through the mounts anew for each read.
+    let mut text = Vec::with_capacity(TABLE);
+    File::open(process.join("mountinfo"))?.read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Parses a line of mountinfo (proc_pid_mountinfo(5)):
