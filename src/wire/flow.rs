@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body::Frame;
 use serde::Serialize;
@@ -21,8 +20,8 @@ use tonic::body::Body;
 
 use super::codec::Format;
 use super::deadline::Deadline;
-use super::json;
 use super::reply::deadline_exceeded;
+use super::{gzip, json};
 
 /// Marks a request whose answer may be sent in pieces.
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +59,8 @@ impl Flowing {
     /// Starts a message.
     #[must_use]
     pub fn pieces(self) -> Pieces {
-        let gzip = self.gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
-        Pieces { format: self.format, gzip, begun: false }
+        let packed = self.gzip.then(|| GzEncoder::new(Vec::new(), gzip::LEVEL));
+        Pieces { format: self.format, gzip: packed, begun: false }
     }
 
     /// Makes the answer of pieces; an error breaks the connection, so that nobody takes a part for the whole.
