@@ -67,3 +67,8 @@ fn so_it_does_after_a_hundred_commands() {
 fn so_it_does_below_systemd() {
     resume("debian", 20);
 }
+
+#[test]
+fn a_resume_after_a_hundred_commands_touches_few_pages_too() {
+    resume("scratch", 100);
+}
