@@ -126,17 +126,11 @@ where
 }
 
 /// hyper's connection, with our errors.
-struct Http2<T, S: HttpService<Incoming>, E>(http2::Connection<TokioIo<TimedHead<T>>, S, E>);
+struct Http2<C>(C);
 
-impl<T, S, B, E> Future for Http2<T, S, E>
+impl<C> Future for Http2<C>
 where
-    T: AsyncRead + AsyncWrite + Unpin,
-    S: HttpService<Incoming, ResBody = B>,
-    S::Error: Into<Broken>,
-    B: http_body::Body + 'static,
-    B::Error: Into<Broken>,
-    E: Http2ServerConnExec<S::Future, B> + Unpin,
-    http2::Connection<TokioIo<TimedHead<T>>, S, E>: Unpin,
+    C: Future<Output = hyper::Result<()>> + Unpin,
 {
     type Output = Result<(), Broken>;
 
@@ -145,8 +139,9 @@ where
     }
 }
 
-impl<T, S, B, E> Open for Http2<T, S, E>
+impl<T, S, B, E> Open for Http2<http2::Connection<TokioIo<TimedHead<T>>, S, E>>
 where
+    Self: Future<Output = Result<(), Broken>>,
     T: AsyncRead + AsyncWrite + Unpin,
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Broken>,
