@@ -21,14 +21,14 @@ pub fn measure(target: &Target, sizes: &Sizes) -> Vec<Figure> {
     let agent = target.agent();
     let (shares, streams) = many::ladder(&agent, &rungs, |_| many::idle_stream(&agent));
     many::end(&agent, streams.iter().map(|stream| stream.pid));
-    figures.extend(shared("idle stream with its program", &shares, Some(limits::STREAM as f64)));
+    figures.extend(shared("idle stream with its program", &shares, Some(limits::stream)));
     drop((streams, agent));
 
     let agent = target.agent();
     let program = many::idle_stream(&agent);
     let (shares, streams) = many::ladder(&agent, &far, |_| many::attached(&agent, program.pid));
     many::end(&agent, [program.pid]);
-    figures.extend(shared("stream attached to one program", &shares, Some(limits::STREAM as f64)));
+    figures.extend(shared("stream attached to one program", &shares, Some(limits::stream)));
     drop((streams, agent));
 
     let agent = target.agent();
@@ -51,12 +51,10 @@ fn watch(agent: &Agent, number: usize) -> crate::measure::client::Client {
 }
 
 /// The figures of one kind at each rung.
-fn shared(kind: &str, shares: &[Share], limit: Option<f64>) -> Vec<Figure> {
+fn shared(kind: &str, shares: &[Share], limit: Option<fn(usize) -> u64>) -> Vec<Figure> {
     let figures = shares.iter().flat_map(|share| {
         let rss = Figure::new(format!("{kind}, each of {}: RSS", share.count), share.rss / KIB, "KiB");
-        // Ten share what the first of all needs.
-        let limit = limit.filter(|_| share.count > 10);
-        let rss = limit.map_or(rss.clone(), |limit| rss.at_most(limit / KIB));
+        let rss = limit.map_or(rss.clone(), |limit| rss.at_most(limit(share.count) as f64 / KIB));
         [rss, Figure::new(format!("{kind}, each of {}: CPU", share.count), share.cpu, "us")]
     });
     figures.collect()

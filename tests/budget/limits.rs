@@ -39,9 +39,15 @@ pub const STAT_SYSCALLS: u64 = 8;
 /// Syscalls of one `/health` at a kept-alive client; envd makes 9.
 pub const HEALTH_SYSCALLS: u64 = 4;
 
-/// Bytes of resident memory for each of 1,000 idle streams, each on a connection and with a program of its own. A
-/// connection that waits has no buffer; half of it is the program: what waits for its end and its two outputs.
-pub const STREAM: u64 = 9 * KIB;
+/// Bytes of resident memory for each idle stream, on a connection and with a program of its own: the goal, 8 MiB for 1,000.
+/// A connection that waits has no buffer; half of it is the program: what waits for its end and its two outputs.
+pub const STREAM: u64 = 8 * KIB;
+/// What they share, which the first brings: a thread, and pages of code that none needed before.
+const FIRST_STREAM: u64 = 512 * KIB;
+/// Bytes for each of so many.
+pub const fn stream(count: usize) -> u64 {
+    STREAM + FIRST_STREAM / count as u64
+}
 /// Bytes by which resident memory may grow while 10,000 more processes come and go: none is kept of a process, and this
 /// is what the allocator and the record of the ends of the last 30 s may shift.
 pub const PROCESSES_GROWTH: u64 = 512 * KIB;

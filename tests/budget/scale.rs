@@ -10,11 +10,10 @@ fn a_thousand_idle_streams_hold_little_memory_and_the_last_no_more_than_the_firs
     let (shares, streams) = many::ladder(&agent, &[10, 100, 1000], |_| many::idle_stream(&agent));
     many::end(&agent, streams.iter().map(|stream| stream.pid));
     shares.iter().for_each(|share| println!("{share:?}"));
-    // Ten share what the first of all needs.
     let name = |share: &many::Share| format!("each of {}", share.count);
     let names: Vec<_> = shares.iter().map(name).collect();
-    let figures = names.iter().zip(&shares).skip(1);
-    let figures = figures.map(|(name, share)| Figure(name, share.rss as u64, limits::STREAM, "bytes"));
+    let figures = names.iter().zip(&shares);
+    let figures = figures.map(|(name, share)| Figure(name, share.rss as u64, limits::stream(share.count), "bytes"));
     within(&figures.collect::<Vec<_>>());
 }
 
